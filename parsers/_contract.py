@@ -1,0 +1,156 @@
+"""What a format is: nouns that every parser returns and nothing else.
+
+A format is one file in this package. It has a docstring (its documentation), a `FORMAT` (what it is called, what its
+source cannot tell) and a pure function::
+
+    def parse(record: bytes, ctx: Context) -> list[Parsed] | Rejected
+
+`record` is one framed record without its line end. A parser may not open, log, read a clock, draw a random number,
+guess a time zone, drop a field of the source or import a sibling format. It never raises: a record that it does not
+understand is `Rejected` with a reason that names no value from the record.
+
+Times stay text here; `shipper/timestamps.py` reads them, because only it knows the zone and the moment of receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+_EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class _Mark:
+    """A value that is no JSON value; compare with `is`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ABSENT: Final = _Mark("ABSENT")
+"""The source says that there was, or is, no such field (`trail.change.*_state: absent`)."""
+
+UNKNOWN: Final = _Mark("UNKNOWN")
+"""The source cannot tell this value (`trail.change.*_state: unknown`)."""
+
+
+class Rejected(NamedTuple):
+    """A record that the format does not understand: it becomes an event of kind `pipeline_error`.
+
+    `reason` is fixed text or names keys and positions, never values: it is shipped beside data that a privacy
+    policy may have to withhold.
+    """
+
+    reason: str
+
+
+class Time(NamedTuple):
+    """A time as the source wrote it.
+
+    `layout`: `iso8601` `epoch_s` `epoch_ms` `epoch_us` `rfc3164` `clf`, or a strptime pattern. A naive time is read in
+    the input's zone.
+    """
+
+    text: str | int | float
+    layout: str = "iso8601"
+
+
+class Change(NamedTuple):
+    """One field that changed from `old` to `new` (any JSON value, `None` = null, or `ABSENT`, or `UNKNOWN`).
+
+    `derivation`: `native` (the source said both), `snapshot_diff`, `new_only`, `reconstructed`. `old_text` and
+    `new_text` are the source's own characters of a number, where they differ from how Python prints it.
+    """
+
+    field: str
+    old: Any = UNKNOWN
+    new: Any = UNKNOWN
+    label: str | None = None
+    old_label: str | None = None
+    new_label: str | None = None
+    derivation: str = "native"
+    changed_after: str | None = None
+    changed_before: str | None = None
+
+
+@dataclass(slots=True)
+class Operation:
+    """What was done in one go: one record of the source, n changes, n documents (one where there is no change).
+
+    `action` is one of ours (`mappings/fields.yaml`, `actions`); `code` the source's own verb. `fields` holds further
+    ECS or trail fields by dotted name (`{"user.id": "7", "source.ip": "198.51.100.9"}`): they are checked against the
+    field table, and one that does not fit goes to `trail.raw`. `values` are the values of a record that was created,
+    deleted or seen whole. `raw` is every member of the source that nothing else here carries. `missing` names fields
+    that this source cannot give, beyond the format's own list.
+    """
+
+    action: str
+    kind: str
+    """Second half of `event.dataset`, e.g. `audit`."""
+    time: Time | None = None
+    id: str | None = None
+    code: str | None = None
+    outcome: str | None = None
+    category: tuple[str, ...] = ()
+    """Empty: what `action` says in the table of actions."""
+    type: tuple[str, ...] = ()
+    object_type: str | None = None
+    object_id: str | None = None
+    object_name: str | None = None
+    actor_type: str = "unknown"
+    actor_confidence: str = "unknown"
+    interface: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    message: str | None = None
+    """The source's own sentence, for activities that carry one; else a sentence is built."""
+    no_change: bool = False
+    """An edit that changed nothing: it is counted, and yields no document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format's card. `name` is the file's name; `module` becomes `event.module`; `vendor` the name in messages.
+
+    `missing` lists what this source can never give (shipped as `trail.missing` where the event lacks it); `raw`
+    options: `keep_unmapped`. `generic` formats take part in `auto` last, since they accept others' lines.
+    `framing`: how bytes become records (`lines`, or `csv`).
+    """
+
+    name: str
+    module: str
+    vendor: str
+    title: str
+    missing: tuple[str, ...] = ()
+    generic: bool = False
+    auto: bool = True
+    """False: never chosen by `auto` (needs options)."""
+    options: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    """Option name -> what it does; unknown options are configuration errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a parser may know beside the bytes; frozen for a whole stream.
+
+    `received`: RFC 3339, UTC, the moment of receipt. `zone`: the input's zone name. `options`: the input's `options:`
+    for this format. `header`: the column names of a CSV stream.
+    """
+
+    received: str = ""
+    zone: str = "UTC"
+    options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    header: tuple[str, ...] | None = None
+
+
+Parse = Callable[[bytes, Context], "list[Operation] | Rejected"]

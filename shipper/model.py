@@ -1,0 +1,160 @@
+"""The nouns between the rooms. A stage maps one to the next; nobody edits an earlier noun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+Event = dict[str, Any]
+"""An ECS document as a plain dict, before `seal` is added; shape: docs/reference/event.md."""
+
+
+class Record(NamedTuple):
+    """One framed record: its bytes without line end, and where it stood in its stream (bytes)."""
+
+    data: bytes
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Records of one stream that were read together, and the position after them.
+
+    `stream` is the stream's stable id, `path` what people call it. `position` is opaque to all but the input: a JSON
+    object that goes into the journal frame with the records and comes back at the next start. `format` is the format
+    chosen for the stream. `mtime`: the file's modification time (s since the epoch) or None.
+    """
+
+    input: str
+    stream: str
+    path: str
+    format: str
+    records: Sequence[Record]
+    position: Mapping[str, Any]
+    received: float
+    """Seconds since the epoch, UTC, from the Clock."""
+    mtime: float | None = None
+
+
+class Document(NamedTuple):
+    """One shipped document as outputs see it.
+
+    `index`: leaf index, or -1 for a checkpoint document. `dataset`: `data_stream.dataset`. `data`: the exact bytes to
+    ship, with the `seal` member. `id`: `_id` (`<log>-<14 hex digits>` or `<log>-c<size>`).
+    """
+
+    index: int
+    dataset: str
+    id: str
+    data: bytes
+
+
+CONTROL_DATASETS = frozenset({"fieldtrail.log", "fieldtrail.checkpoint"})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One journal frame as an output reads it: documents in journal order.
+
+    `seq` counts frames from 0 without gaps; an output's cursor is the `seq` of the next frame to deliver. `log` is the
+    16-hex-digit short id, `origin` the full one.
+    """
+
+    seq: int
+    log: str
+    origin: str
+    documents: Sequence[Document]
+    namespace: str = "default"
+
+
+class Refusal(NamedTuple):
+    """A document that the destination refuses for good: it goes to the dead letters.
+
+    `type` is a bounded word (`mapper_parsing_exception`); `reason` the destination's text, which may quote values and
+    therefore never enters the sealed log; `field` the field it names, where it names one.
+    """
+
+    document: Document
+    type: str
+    reason: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch. Every document is in exactly one of the three.
+
+    `delivered`: number of documents accepted (duplicates that proved equal included). `refused`: for the dead letters.
+    `retry`: documents to send again later, in order, with `error` saying why in one line.
+    `fork`: documents of whose `_id` the destination holds another content.
+    """
+
+    delivered: int
+    refused: Sequence[Refusal] = ()
+    retry: Sequence[Document] = ()
+    error: str = ""
+    retry_after: float | None = None
+    """Seconds the destination asked us to wait."""
+    fork: Sequence[Document] = ()
+
+
+class Output(Protocol):
+    """A destination. One thread calls it; it may block on its socket but must return within its request deadline."""
+
+    id: str
+
+    def open(self, stored: Mapping[str, Any]) -> None:
+        """Prepare, given what `state()` returned when the cursor was last saved ({} the first time)."""
+
+    def highest(self, log: str) -> int | None:
+        """The highest leaf index the destination holds of this log, -1 for none, None if it cannot be asked.
+
+        Raises `UnavailableError` when it can be asked but does not answer now.
+        """
+
+    def deliver(self, batch: Batch) -> Receipt:
+        """Send; never raises for what the destination answers or for an unreachable destination."""
+
+    def flush(self) -> Mapping[str, Any]:
+        """Make what was delivered durable where that is the output's job; returns the state to keep in the cursor."""
+
+    def cursor(self) -> int | None:
+        """The next `seq` by the destination's own durable account (store), or None to use the cursor file."""
+
+    def close(self) -> None:
+        """Release everything; may be called twice."""
+
+
+class Input(Protocol):
+    """A source that is polled without blocking by the pipeline thread."""
+
+    id: str
+
+    def restore(self, positions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Given every stored position of this input by stream id, before the first `read`."""
+
+    def read(self, budget: int) -> Iterable[Chunk]:
+        """What can be read now, about `budget` bytes at the most; empty when there is nothing."""
+
+    def done(self) -> bool:
+        """True when nothing more can come (`--once`, end of stdin)."""
+
+    def close(self) -> None:
+        """Release everything; may be called twice."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Conservation, per input: read = with_events + rejected + no_change + filtered + deduplicated."""
+
+    read: int = 0
+    with_events: int = 0
+    rejected: int = 0
+    no_change: int = 0
+    filtered: int = 0
+    deduplicated: int = 0
+    bytes: int = 0
+    events: int = 0
+    extra: dict[str, int] = field(default_factory=dict)

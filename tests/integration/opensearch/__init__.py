@@ -1,0 +1,1 @@
+"""A real OpenSearch node for tests, built from published jars; see README.md."""
