@@ -65,8 +65,7 @@ class Time(NamedTuple):
 class Change(NamedTuple):
     """One field that changed from `old` to `new` (any JSON value, `None` = null, or `ABSENT`, or `UNKNOWN`).
 
-    `derivation`: `native` (the source said both), `snapshot_diff`, `new_only`, `reconstructed`. `old_text` and
-    `new_text` are the source's own characters of a number, where they differ from how Python prints it.
+    `derivation`: `native` (the source said both), `snapshot_diff`, `new_only`, `reconstructed`.
     """
 
     field: str
@@ -104,6 +103,8 @@ class Operation:
     object_type: str | None = None
     object_id: str | None = None
     object_name: str | None = None
+    object_label: str | None = None
+    """The source's own word for the object's type, for messages (`Offer`)."""
     actor_type: str = "unknown"
     actor_confidence: str = "unknown"
     interface: str | None = None

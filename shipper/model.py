@@ -45,7 +45,7 @@ class Document(NamedTuple):
     ship, with the `seal` member. `id`: `_id` (`<log>-<14 hex digits>` or `<log>-c<size>`).
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody wants of a document
     dataset: str
     id: str
     data: bytes

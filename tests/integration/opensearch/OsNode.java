@@ -4,27 +4,35 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
+import org.apache.lucene.analysis.Analyzer;
+import org.apache.lucene.analysis.th.ThaiTokenizer;
 import org.opensearch.Version;
+import org.opensearch.analysis.common.CommonAnalysisModulePlugin;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.env.Environment;
+import org.opensearch.index.analysis.AnalyzerProvider;
+import org.opensearch.index.analysis.PreBuiltAnalyzerProviderFactory;
+import org.opensearch.indices.analysis.AnalysisModule;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
 import org.opensearch.plugins.PluginInfo;
 
 /**
- * One OpenSearch node for tests, started from a flat class path: {@code java -cp classes:lib/* OsNode HOME [key=value ...]}.
+ * One OpenSearch node for tests, started from a flat class path:
+ * {@code java -cp classes:lib/* OsNode HOME [key=value ...]}.
  *
- * <p>It constructs {@link Node} itself and so passes by the distribution's Bootstrap, which refuses root, wants a folder
- * layout and checks the host for production use. The node is closed, and the process ends, when standard input ends:
- * whoever started it holds the other end of that pipe, so no node outlives a test run that was killed.
+ * <p>It constructs {@link Node} itself and so passes by the distribution's Bootstrap, which refuses root, wants a
+ * folder layout and checks the host for production use. The node is closed, and the process ends, when standard input
+ * ends: whoever started it holds the other end of that pipe, so no node outlives a test run that was killed.
  */
 public final class OsNode extends Node {
     /** The modules of the class path; Netty gives HTTP, the others what the distribution can always do. */
     private static final List<String> MODULES = List.of(
         "org.opensearch.transport.Netty4ModulePlugin",
-        "org.opensearch.analysis.common.CommonAnalysisModulePlugin",
+        Analysis.class.getName(),
         "org.opensearch.painless.PainlessModulePlugin",
         "org.opensearch.script.mustache.MustacheModulePlugin",
         "org.opensearch.script.expression.ExpressionModulePlugin",
@@ -38,13 +46,36 @@ public final class OsNode extends Node {
         "org.opensearch.geo.GeoModulePlugin"
     );
 
+    /**
+     * The module of the analyzers, less Thai where the Java has no break iterator for it, as trimmed runtimes have not:
+     * the server builds every analyzer for every index, so one that cannot be built would let no index be created.
+     */
+    public static final class Analysis extends CommonAnalysisModulePlugin {
+        @Override
+        public Map<String, AnalysisModule.AnalysisProvider<AnalyzerProvider<? extends Analyzer>>> getAnalyzers() {
+            var all = super.getAnalyzers();
+            if (!ThaiTokenizer.DBBI_AVAILABLE) {
+                all.remove("thai");
+            }
+            return all;
+        }
+
+        @Override
+        public List<PreBuiltAnalyzerProviderFactory> getPreBuiltAnalyzerProviderFactories() {
+            List<PreBuiltAnalyzerProviderFactory> all = new ArrayList<>(super.getPreBuiltAnalyzerProviderFactories());
+            all.removeIf(factory -> factory.getName().equals("thai") && !ThaiTokenizer.DBBI_AVAILABLE);
+            return all;
+        }
+    }
+
     private OsNode(Environment environment, Collection<PluginInfo> modules) {
         super(environment, modules, true);
     }
 
     private static PluginInfo module(String className) {
         String java = Integer.toString(Runtime.version().feature());
-        return new PluginInfo(className, "on the class path", "NA", Version.CURRENT, java, className, Collections.emptyList(), false);
+        return new PluginInfo(
+            className, "on the class path", "NA", Version.CURRENT, java, className, Collections.emptyList(), false);
     }
 
     private static OsNode open(String[] args) throws Exception {

@@ -2,8 +2,8 @@
 
     python -m tests.integration.opensearch.server [--port 9200] [--prepare]
 
-Tests are to meet the program that customers run, not a likeness of it. Its jars come from Maven's repository once and stay
-in a cache outside the tree; after that a start needs no network and takes some seconds.
+Tests are to meet the program that customers run, not a likeness of it. Its jars come from Maven's repository once and
+stay in a cache outside the tree; after that a start needs no network and takes some seconds.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
 
 VERSION = "3.8.0"
 ECJ = "org.eclipse.jdt:ecj:3.45.0"
@@ -36,8 +39,8 @@ HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 LAUNCHER = HERE / "OsNode.java"
 HOST = "127.0.0.1"
-# Below the range from which the kernel lends ports to outgoing connections: a client that knocks on a stopped server's port
-# could otherwise be lent that very port, connect to itself, and so keep the server from coming back.
+# Below the range from which the kernel lends ports to outgoing connections: a client that knocks on a stopped server's
+# port could otherwise be lent that very port, connect to itself, and so keep the server from coming back.
 PORTS = range(20_000, 32_000)
 # -XX:TieredStopAtLevel=1: tests are over before the optimizing compiler has earned what it costs on a small machine.
 # The vector module that the distribution adds is of use to that compiler only, and a JRE may lack it: left out.
@@ -164,11 +167,12 @@ def _is_prepared() -> bool:
 def prepare() -> Path:
     """Fetch the jars and compile the launcher, each unless the cache has it already; return the cache folder.
 
-    A folder appears under its name only when complete, so that a download that was broken off is never taken for one, and two
-    test runs that begin together do no harm to each other.
+    A folder appears under its name only when complete, so that a download that was broken off is never taken for one,
+    and two test runs that begin together do no harm to each other.
     """
     if reason := missing():
-        raise ServerError("preparing OpenSearch", reason, "python -m tests.integration.opensearch.server --prepare")
+        hint = "install that, then python -m tests.integration.opensearch.server --prepare"
+        raise ServerError("preparing OpenSearch", reason, hint)
     _fill(_jars(), _copy_jars)
     _fill(_classes(), _compile)
     return _cache()
@@ -198,10 +202,11 @@ def _copy_jars(folder: Path) -> None:
 
 def _compile(folder: Path) -> None:
     java = _require_java()
-    sources = ["-d", str(folder), "-cp", os.pathsep.join(str(jar) for jar in sorted(_jars().glob("*.jar"))), str(LAUNCHER)]
+    jars = os.pathsep.join(str(jar) for jar in sorted(_jars().glob("*.jar")))
+    sources = ["-proc:none", "-d", str(folder), "-cp", jars, str(LAUNCHER)]
     hint = f"FIELDTRAIL_TEST_JAVA_HOME=<a JDK of {MINIMUM_JAVA} or newer>"
     if java.javac:
-        command = [str(java.javac), "--release", str(MINIMUM_JAVA), "-proc:none", *sources]
+        command = [str(java.javac), "--release", str(MINIMUM_JAVA), *sources]
         _run("compiling the launcher", command, hint)
         return
     # a JRE runs Eclipse's compiler, which is one jar; it cannot know the API of another release than the JRE's own
@@ -209,7 +214,7 @@ def _compile(folder: Path) -> None:
         _maven("dependency:copy", f"-Dartifact={ECJ}", f"-DoutputDirectory={scratch}")
         jar = next(Path(scratch).glob("ecj-*.jar"))
         level = str(MINIMUM_JAVA)
-        command = [str(java.java), "-jar", str(jar), "-source", level, "-target", level, "-proc:none", "-nowarn", *sources]
+        command = [str(java.java), "-jar", str(jar), "-source", level, "-target", level, "-nowarn", *sources]
         _run("compiling the launcher", command, hint)
 
 
@@ -230,8 +235,13 @@ def _maven(goal: str, *arguments: str) -> None:
 
 def _run(operation: str, command: Sequence[str], hint: str, environment: Mapping[str, str] | None = None) -> None:
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed program, its arguments made above
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
     except OSError as error:
         raise ServerError(operation, str(error), hint) from error
@@ -254,7 +264,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One node over one data folder. It may be stopped or killed and started again: same data, same port, same `url`."""
+    """One node over one data folder. Stopped or killed, it can be started again: same data, same port, same `url`."""
 
     def __init__(self, home: Path, port: int | None = None, settings: Mapping[str, str] | None = None) -> None:
         self.home = home.resolve()
@@ -281,13 +291,14 @@ class Server:
         """Start and wait until requests are answered and all primary shards are there."""
         if self.pid is not None:
             raise ServerError("starting OpenSearch", f"it runs already, process {self.pid}", "call stop() first")
-        command = self._command(prepare())
+        self.kill()  # a node that ended by itself leaves its pipe behind
+        prepare()
         (self.home / "tmp").mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            # A pipe for standard input, because the node ends when it closes, however this process may die; an own session,
-            # because Ctrl-C is for us to pass on, after the last request.
-            self._process = subprocess.Popen(  # noqa: S603 - a fixed program, its arguments made above
-                command, cwd=self.home, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            # A pipe for standard input, because the node ends when it closes, however this process may die; an own
+            # session, because Ctrl-C is for us to pass on, after the last request.
+            self._process = subprocess.Popen(
+                self._command(), cwd=self.home, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
         try:
             self._wait(time.monotonic() + timeout, timeout)
@@ -296,7 +307,7 @@ class Server:
             raise
 
     def stop(self, timeout: float = 20.0) -> None:
-        """Ask the node to close and wait until its process is gone; kill it if it will not. No node: nothing happens."""
+        """Ask the node to close and wait until its process is gone; kill it if it will not. No node: nothing to do."""
         if self._process is None:
             return
         self._process.terminate()
@@ -308,14 +319,13 @@ class Server:
             self.kill()
 
     def kill(self) -> None:
-        """End the process at once, as a power cut would. No node: nothing happens."""
+        """End the process at once, as a crash would. No node: nothing to do."""
         if self._process is None:
             return
         self._process.kill()
         self._process.wait()
-        stdin: BinaryIO | None = self._process.stdin  # type: ignore[assignment]
-        if stdin is not None:
-            stdin.close()
+        if self._process.stdin:
+            self._process.stdin.close()
         self._process = None
 
     def restart(self, timeout: float = 60.0) -> None:
@@ -333,12 +343,12 @@ class Server:
     ) -> None:
         self.stop()
 
-    def _command(self, cache: Path) -> list[str]:
-        del cache  # prepare() has filled it; the two folders in it have names of their own
+    def _command(self) -> list[str]:
         return [
             str(_require_java().java),
             *JVM_FLAGS,
             f"-Djava.io.tmpdir={self.home / 'tmp'}",
+            f"-Djna.tmpdir={self.home / 'tmp'}",
             "-cp",
             os.pathsep.join([str(_classes()), str(_jars() / "*")]),
             "OsNode",
@@ -371,17 +381,18 @@ class Server:
 
     def failure(self, cause: str) -> ServerError:
         """An error that carries the last lines of the node's log."""
-        tail = _tail(self.log.read_text(encoding="utf-8", errors="replace"))
-        hint = f"less {self.log}"
-        if "BindException" in tail or "Address already in use" in tail:
-            hint = f"ss -ltnp 'sport = :{self.port}', or choose another port"
-        return ServerError(f"starting OpenSearch {VERSION} at {self.url}", f"{cause}\n{tail}", hint)
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        operation = f"running OpenSearch {VERSION} at {self.url}"
+        if "Address already in use" in text:
+            return ServerError(operation, "the port is taken", f"ss -ltnp 'sport = :{self.port}', or another port")
+        return ServerError(operation, f"{cause}\n{_tail(text)}", f"less {self.log}")
 
 
 def _run_in_foreground(port: int) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends us, the data folder goes too
     with tempfile.TemporaryDirectory(prefix="fieldtrail-opensearch-") as home, Server(Path(home), port) as server:
         print(server.url, flush=True)
-        print(f"process {server.pid}, log {server.log}; Ctrl-C ends it and forgets its data", file=sys.stderr, flush=True)
+        print(f"process {server.pid}, log {server.log}; Ctrl-C ends it and drops its data", file=sys.stderr)
         while server.pid is not None:
             time.sleep(0.2)
         raise server.failure("the process ended")
@@ -389,7 +400,8 @@ def _run_in_foreground(port: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 0 done, 69 when the server cannot be had."""
-    parser = argparse.ArgumentParser(prog="python -m tests.integration.opensearch.server", description="OpenSearch for tests")
+    name = "python -m tests.integration.opensearch.server"
+    parser = argparse.ArgumentParser(prog=name, description="OpenSearch for tests")
     parser.add_argument("--port", type=int, default=9200, help="loopback port (default: %(default)s)")
     parser.add_argument("--prepare", action="store_true", help="only fetch and compile what a start needs")
     options = parser.parse_args(arguments)

@@ -1,0 +1,55 @@
+# Every target does its own set-up: a fresh machine needs Python >= 3.11 with venv, and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+XDIST ?= 2
+
+.PHONY: help demo test test-slow lint bench opensearch lock wheel clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	$(BIN)/python tools/link.py
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(RUNTIME) ## The whole story in a minute: ship, search, verify, tamper, catch
+	$(BIN)/fieldtrail demo
+
+test: $(DEV) ## All tests but the slow ones
+	$(BIN)/python -m pytest -n $(XDIST) --dist loadgroup -m "not slow" tests
+
+test-slow: $(DEV) ## The tests that take minutes: kill loops, soaks
+	$(BIN)/python -m pytest -m slow --timeout 1800 tests
+
+lint: $(DEV) ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(DEV) ## Side by side with rsyslog; prints conditions, medians and ratios
+	$(BIN)/python bench/run.py
+
+opensearch: $(DEV) ## A real OpenSearch on loopback, for looking around
+	$(BIN)/python -m tests.integration.opensearch.server --port 9200
+
+wheel: $(DEV) ## Build the wheel
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+lock: ## Renew requirements/*.txt (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements/runtime.txt
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements/dev.txt
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m shipper` is `fieldtrail`."""
+
+from shipper.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""Withholding in plain text, where there are no fields to go by: the text half of `shipper.protect`. Pure.
+
+What it can do: find `key: value` and `key=value` pairs whose key the policy withholds, and things that look like an
+IBAN, a card number, a US social security number or, if asked, any long number. What it cannot: know that some other
+word is a salary. Every pattern is linear in the length of the text, which may be hostile.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WITHHELD: Final = "(withheld)"
+STARS: Final = "******"
+
+# A key in quotes (JSON, Python, JSON within JSON) or bare, and the sign after it. A bare key starts where a word
+# starts: without the look-behind a long word would be tried again from each of its letters.
+_KEY = re.compile(
+    r"""(?:\\{0,4}["']([^"'\\]{1,128}+)\\{0,4}["']|(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{0,127}+))"""
+    r"""[ \t]{0,8}(=>|[:=])[ \t]{0,8}"""
+)
+_QUOTED = re.compile(r"""(\\{0,4})(["'])""")
+_STRING: Final = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+{quote}?", re.DOTALL) for quote in ('"', "'")}
+_AFTER_EQUALS = re.compile(r"[^\s,;&|}\])]*")
+_AFTER_COLON = re.compile(r"[^\r\n,;|}\]]*")
+_OPENING: Final = {"{": "}", "[": "]", "(": ")"}
+
+_TELLING: Final = (
+    # IBAN (ISO 13616): country, two digits, up to 30 letters and digits, in one piece or in groups of four.
+    re.compile(r"\b[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?\b"),
+    # US social security number.
+    re.compile(r"(?<![0-9])[0-9]{3}[- .][0-9]{2}[- .][0-9]{4}(?![0-9])"),
+    # Card number in groups.
+    re.compile(r"(?<![0-9])[0-9]{4}(?:[ -][0-9]{4}){2}[ -]?[0-9]{1,7}(?![0-9])"),
+)
+_CARD = re.compile(r"(?<![0-9])[0-9]{13,19}(?![0-9])")
+_LONG = re.compile(r"\d{6,}")
+
+
+def pairs(text: str, withheld: Callable[[str], bool]) -> str:
+    """`text` with the value of each `key: value` or `key=value` replaced whose key `withheld` says yes to."""
+    out: list[str] = []
+    done = position = 0
+    while (found := _KEY.search(text, position)) is not None:
+        position = found.end()
+        if not withheld(found[1] or found[2]):
+            continue
+        end = _value_end(text, position, found[3])
+        if end > position:
+            out += (text[done:position], WITHHELD)
+            done = position = end
+    if not out:
+        return text
+    out.append(text[done:])
+    return "".join(out)
+
+
+def patterns(text: str, *, numbers: bool) -> str:
+    """`text` without what looks like an IBAN, a social security or a card number; with `numbers`, any long number."""
+    for pattern in _TELLING:
+        text = pattern.sub(STARS, text)
+    if numbers:
+        return _LONG.sub(STARS, text)
+    return _CARD.sub(lambda found: STARS if _luhn(found[0]) else found[0], text)
+
+
+def _luhn(digits: str) -> bool:
+    """The check digit of card numbers (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def _value_end(text: str, start: int, sign: str) -> int:
+    """Where the value that begins at `start` ends; in doubt too late rather than too early."""
+    quoted = _QUOTED.match(text, start)
+    if quoted is not None:
+        if quoted[1]:
+            end = text.find(quoted[0], quoted.end())
+            return len(text) if end < 0 else end + len(quoted[0])
+        string = _STRING[quoted[2]].match(text, quoted.end())
+        return string.end() if string else len(text)
+    if text[start : start + 1] in _OPENING:
+        return _bracket_end(text, start)
+    bare = (_AFTER_EQUALS if sign == "=" else _AFTER_COLON).match(text, start)
+    return bare.end() if bare else start
+
+
+def _bracket_end(text: str, start: int) -> int:
+    """The end of the bracketed value, or of the text where a bracket never closes."""
+    waiting: list[str] = []
+    quote = ""
+    skip = False
+    for index in range(start, len(text)):
+        char = text[index]
+        if skip:
+            skip = False
+        elif char == "\\":
+            skip = True
+        elif quote:
+            if char == quote:
+                quote = ""
+        elif char == '"':
+            quote = char
+        elif char in _OPENING:
+            waiting.append(_OPENING[char])
+        elif waiting and char == waiting[-1]:
+            waiting.pop()
+            if not waiting:
+                return index + 1
+    return len(text)

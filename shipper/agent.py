@@ -1,0 +1,630 @@
+"""Builds the parts, starts and stops the threads, drains. Only this module sees inputs, journal and outputs together.
+
+Threads: the pipeline (the caller's thread: reads inputs, parses, seals, keeps frames), one per output, the control
+socket's, and watchdog's. The pipeline alone advances the log; the others ask it by a queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shipper import __version__, build, telemetry
+from shipper.clock import Clock, SystemClock, rfc3339
+from shipper.config import Config
+from shipper.control import ControlServer
+from shipper.delivery import Cursor, Delivery, Request
+from shipper.dlq import DeadLetters
+from shipper.errors import ConfigError, DiskError, FieldtrailError, UnavailableError
+from shipper.fs import RealFs
+from shipper.journal import Journal
+from shipper.logbook import Built, Identity, Logbook
+from shipper.model import Chunk, Input
+from shipper.pipeline import Lane, Lines, process
+from shipper.recover import State, Watermark, continue_log, state_of
+from shipper.seal import keys
+from shipper.seal.canonical import self_check
+
+READ_BUDGET = 1_000_000
+"""Bytes of input per frame: large enough that one sync is cheap per event, small enough for a short wait."""
+IDLE_WAIT = 0.25
+RELEASE_EVERY = 5.0
+FIRST_RETRY, LONGEST_RETRY = 0.2, 10.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What `--once` shows on a terminal."""
+
+    read: int = 0
+    events: int = 0
+    bytes: int = 0
+    delivered: dict[str, int] = field(default_factory=dict)
+
+
+class Agent:
+    """One run over one configuration. `run` returns the exit code; `stop` and `reload` may be called from a signal."""
+
+    def __init__(
+        self,
+        config: Config,
+        place: str,
+        *,
+        once: bool = False,
+        clock: Clock | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.config, self.place, self.once = config, place, once
+        self.clock: Clock = clock or SystemClock()
+        self._random = random_bytes
+        self._progress = progress
+        self.folder = config.agent.state_dir
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._now = threading.Event()
+        self.reloading = False
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._times: dict[str, float] = {}
+        self._deliveries: list[Delivery] = []
+        self._inputs: list[Input] = []
+        self._state = State()
+        self._last_frame = 0.0
+        self._started = self.clock.now()
+        self._reported: set[str] = set()
+        self._full = False
+        self._ended: list[str] = []
+        self._mark: Watermark | None = None
+
+    # -- from outside -------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop reading and drain; a second call ends at once."""
+        if self._stopping.is_set():
+            self._now.set()
+        self._stopping.set()
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Stop without draining, so that another run takes over with another configuration."""
+        self.reloading = True
+        self.stop()
+
+    # -- the run ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run to the end; returns the exit code. Raises `FieldtrailError` where it cannot start."""
+        fault = self_check()
+        if fault:
+            raise FieldtrailError("start", "seal/canonical", fault, "install the pinned requirements")
+        with contextlib.ExitStack() as stack:
+            self._open(stack)
+            try:
+                self._loop()
+                return self._drain()
+            except DiskError as error:
+                telemetry.journal_failed(cause=str(error), retry_in=0)
+                for delivery in self._deliveries:
+                    delivery.halt()
+                return error.exit_code
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        config = self.config
+        lanes = build.Lanes(config, self.place, self._random)  # configuration errors come before any state is touched
+        empty = prepare_folder(self.folder)
+        stack.enter_context(lock(self.folder))
+        if empty:
+            keys.create_identity(self.folder / "keys")
+        private = keys.load_identity(self.folder / "keys")
+        mac_key = keys.custody_key(self.folder / "keys")
+        if config.privacy is None:
+            telemetry.default_policy()
+        self._identity = Identity(
+            config.agent.name,
+            __version__,
+            config.agent.namespace,
+            f"{config.agent.origin}/{config.agent.name}",
+            private,
+            mac_key,
+        )
+        journal_folder = self.folder / "journal"
+        self.journal, recovery = Journal.open(
+            journal_folder,
+            RealFs(),
+            self.clock,
+            segment_bytes=config.journal.segment_size,
+            max_bytes=config.journal.max_size,
+            keep_seconds=config.journal.keep,
+        )
+        stack.callback(self.journal.close)
+        if recovery.truncated:
+            telemetry.tail_truncated(place=str(journal_folder), bytes_cut=recovery.truncated)
+        for damage in recovery.damage:
+            telemetry.journal_damaged(
+                place=str(damage.path),
+                offset=damage.offset,
+                length=damage.length,
+                first=damage.first_seq,
+                last=damage.last_seq,
+            )
+        self._state = state_of(recovery)
+        self._letters = DeadLetters(self.folder / "dlq")
+        stack.callback(self._letters.close)
+        self._lane_table = lanes
+        self._open_outputs(stack)
+        self._open_log(journal_folder)
+        self._inputs = [
+            lanes.input(section, clock=self.clock, once=self.once, wake=self._wake) for section in config.inputs
+        ]
+        for source in self._inputs:
+            stack.callback(source.close)
+            source.restore(
+                {
+                    stream: {key: value for key, value in position.items() if key != "input"}
+                    for stream, position in self._state.positions.items()
+                    if position["input"] == source.id
+                }
+            )
+        self._control = ControlServer(self.folder / "control.sock", self.status)
+        self._control.begin()
+        stack.callback(self._control.close)
+        for delivery in self._deliveries:
+            delivery.start()
+        stack.callback(self._join)
+        deadline = self.clock.monotonic() + 2.0
+        for delivery in self._deliveries:
+            delivery.asked.wait(max(0.0, deadline - self.clock.monotonic()))
+        self._serve_requests()
+        self._announce()
+        telemetry.agent_started(
+            log=self.book.sealer.log.id,
+            size=self.book.sealer.tree.size,
+            inputs=len(self._inputs),
+            outputs=len(self._deliveries),
+            version=__version__,
+        )
+
+    def _open_outputs(self, stack: contextlib.ExitStack) -> None:
+        cursors = self.folder / "cursors"
+        cursors.mkdir(mode=0o700, exist_ok=True)
+        fresh = self.journal.next_seq == 0
+        self._furthest = 0
+        for section in build.output_sections(self.config):
+            output = build.output(section, self.config, self.folder)
+            stack.callback(output.close)
+            cursor = Cursor(cursors, section.id)
+            kept = cursor.load()
+            # Opened once here, so that what cannot work ends the start; the output's thread opens it for itself.
+            output.open(kept[1] if kept is not None else {})
+            own = output.cursor()
+            output.close()
+            if own is not None and kept is not None:
+                kept = (own, kept[1])
+            if kept is None:
+                # A new output starts at the end unless told otherwise; the very first run starts at the beginning.
+                at_end = section.start == "end" and not fresh and section.id not in self._state.outputs
+                kept = (self.journal.next_seq if at_end else self.journal.first_seq, {})
+            self._furthest = max(self._furthest, kept[0])
+            seq = min(kept[0], self.journal.next_seq)
+            self._deliveries.append(
+                Delivery(
+                    output,
+                    self.journal,
+                    cursor,
+                    seq,
+                    kept[1],
+                    letters=self._letters,
+                    clock=self.clock,
+                    ask=self._ask,
+                    local_size=self._local_size,
+                    when=build.when_filter(section.when),
+                    total=self._state.total,
+                )
+            )
+
+    def _open_log(self, journal_folder: Path) -> None:
+        mark = self._mark = Watermark.load(self.folder / "checkpoint")
+        found = continue_log(
+            self._state, self._identity, journal_folder, self.journal.next_seq, self._furthest, mark, self._random
+        )
+        if isinstance(found, Logbook):
+            self.book = found
+            if found.open_leaves:
+                found.opened_at = self.clock.monotonic()
+            return
+        previous: dict[str, Any] | None = None
+        if self._state.log:
+            log = self._state.log
+            previous = {"origin": log["origin"], "size": log["tree"]["size"], "note": log.get("note", "")}
+        if mark is not None and (previous is None or mark.size > previous["size"]):
+            previous = {"origin": mark.origin, "size": mark.size, "note": mark.note}
+        self._begin_log(found, previous)
+
+    def _begin_log(self, reason: str, previous: Mapping[str, Any] | None) -> None:
+        """Open a new generation: the first log of a state folder, or the successor of one that must not go on."""
+        # Health events that wait for a frame are true in any log; control leaves speak of their own.
+        book = getattr(self, "book", None)
+        waiting = [] if book is None else [event for event in book.pending if "control" not in event["trail"]]
+        self.book = Logbook.begin(
+            self._identity,
+            self.clock.now(),
+            self._random,
+            host=socket.gethostname(),
+            config_hash=self._config_hash(),
+            succession=None if previous is None else {**previous, "reason": reason},
+        )
+        self.book.pending += waiting
+        telemetry.generation_opened(
+            origin=self.book.sealer.log.origin,
+            reason=reason,
+            previous=None if previous is None else str(previous["origin"]),
+        )
+
+    def _config_hash(self) -> str:
+        """A digest of the configuration without its secrets (they dump as stars)."""
+        return hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()
+
+    def _announce(self) -> None:
+        """The `start` leaf, and a `config` leaf where the outputs are not what the last one said."""
+        now = self.clock.now()
+        self.book.control("start", {"version": __version__, "pid": os.getpid(), "once": self.once}, now)
+        outputs = build.describe_outputs(self.config)
+        known = self._state.outputs
+        if outputs != known or not self.book.sealer.tree.size:
+            index = self.book.sealer.tree.size
+            added = [name for name in outputs if name not in known]
+            payload = {
+                "outputs": list(outputs.values()),
+                "added": [{"id": name, "from": self._start_index(name, index)} for name in added],
+                "removed": [name for name in known if name not in outputs],
+                "config_hash": self._config_hash(),
+            }
+            self.book.control("config", payload, now)
+            self._state.outputs = outputs
+        self.book.pending.append(build.health_event(self._identity, "agent.start", "the agent started", now))
+
+    def _start_index(self, name: str, index: int) -> int:
+        """The first leaf that a new output will get."""
+        for delivery in self._deliveries:
+            if delivery.output.id == name:
+                return index if delivery.seq >= self.journal.next_seq else 0
+        return index
+
+    # -- the pipeline thread ------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        released = self.clock.monotonic()
+        while not self._stopping.is_set():
+            moved = self._step()
+            now = self.clock.monotonic()
+            if now - released >= RELEASE_EVERY:
+                released = now
+                self._release()
+            if any(delivery.failure is not None for delivery in self._deliveries):
+                return
+            if moved:
+                continue
+            if self.once and all(source.done() for source in self._inputs):
+                return
+            self._wake.wait(self._idle(now))
+            self._wake.clear()
+
+    def _idle(self, now: float) -> float:
+        if self.book.opened_at is None:
+            return IDLE_WAIT
+        return max(0.0, min(IDLE_WAIT, self.book.opened_at + self.config.seal.interval - now))
+
+    def _step(self) -> bool:
+        """One frame, if there is anything to keep. True when something was read."""
+        self._serve_requests()
+        lines: list[Lines] = []
+        positions: dict[str, dict[str, Any]] = {}
+        if self.journal.full:
+            if not self._full:
+                self._full = True
+                telemetry.journal_full(used=self.journal.bytes_used, limit=self.config.journal.max_size)
+        else:
+            self._full = False
+            for chunk in self._chunks():
+                lines.append(self._process(chunk))
+                positions[chunk.stream] = {"input": chunk.input, **chunk.position}
+            self._watch_inputs()
+        book, now = self.book, self.clock.monotonic()
+        idle = not lines and not book.pending
+        if idle and not book.open_leaves and now - self._last_frame >= self.config.seal.heartbeat and self._last_frame:
+            book.control("heartbeat", {"size": book.sealer.tree.size}, self.clock.now())
+            self._keep([], {}, close=True)
+            return False
+        if book.opened_at is None and not idle:
+            book.opened_at = now
+        due = book.opened_at is not None and now - book.opened_at >= self.config.seal.interval
+        fresh = sum(len(part.bodies) for part in lines)
+        close = (due and (book.open_leaves > 0 or not idle)) or book.open_leaves + fresh >= self.config.seal.max_events
+        if idle and not close:
+            return False
+        self._keep(lines, positions, close=close)
+        return bool(lines)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        share = max(65536, READ_BUDGET // max(1, len(self._inputs)))
+        for source in self._inputs:
+            yield from source.read(share)
+
+    def _process(self, chunk: Chunk) -> Lines:
+        key = (chunk.input, chunk.format)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = self._lane_table.lane(chunk.input, chunk.format)
+        part = process(chunk, lane, self._times, self._identity.mac_key, self._control.tap)
+        for name in part.problems:
+            if name not in self._reported and len(self._reported) < 1000:
+                self._reported.add(name)
+                telemetry.schema_problem(field=name)
+        return part
+
+    def _watch_inputs(self) -> None:
+        """Losses become health events; unreadable files are told once per cause."""
+        for source in self._inputs:
+            self._ended += getattr(source, "ended", list)()
+            for loss in getattr(source, "losses", list)():
+                telemetry.input_loss(input_id=source.id, path=loss.path, offset=loss.offset, seen=loss.seen_size)
+                self.book.pending.append(build.loss_event(self._identity, source.id, loss, self.clock.now()))
+            for path, cause in getattr(source, "problems", list)():
+                told = f"{source.id}\0{path}\0{cause}"
+                if told not in self._reported and len(self._reported) < 1000:
+                    self._reported.add(told)
+                    telemetry.input_problem(input_id=source.id, path=path, cause=cause)
+
+    def _keep(self, lines: Sequence[Lines], positions: Mapping[str, Any], *, close: bool) -> None:
+        """Seal and keep one frame; a disk that refuses is tried again with the very same bytes."""
+        built = self.book.build(lines, positions, self.clock.now(), close=close, interval=self.config.seal.interval)
+        meta = built.meta
+        seq = self.journal.next_seq
+        self._state.total += len(built.documents)
+        meta["total"] = self._state.total
+        meta["outputs"] = self._state.outputs
+        meta["checked_seq"] = seq if close else self._state.log.get("checked_seq", -1)
+        if self._state.log.get("log") != meta["log"]:
+            meta["genesis"] = self.book.genesis.hex()
+            if not close:
+                meta["checked_seq"] = seq - 1
+        self._append(built)
+        self._state.fold(meta)
+        while self._ended:
+            self._state.positions.pop(self._ended.pop(), None)
+        self._last_frame = self.clock.monotonic()
+        if built.checkpoint is not None:
+            book = self.book
+            fields = (book.sealer.log.origin, built.checkpoint, seq, book.note, book.genesis.hex())
+            self._mark = Watermark(*fields) if self._mark is None else self._mark.next(*fields)
+            self._mark.save(self.folder / "checkpoint")
+        if self._progress is not None:
+            self._progress(self._progress_now())
+
+    def _append(self, built: Built) -> None:
+        wait = FIRST_RETRY
+        while True:
+            try:
+                self.journal.append(built.meta, built.documents, snapshot=self._state.as_json)
+            except DiskError as error:
+                if getattr(error, "fatal", False) or self._stopping.is_set():
+                    raise
+                telemetry.journal_failed(cause=str(error), retry_in=wait)
+                self._release()
+                self._stopping.wait(wait)
+                wait = min(wait * 2, LONGEST_RETRY)
+                continue
+            if wait != FIRST_RETRY:
+                telemetry.journal_resumed()
+            return
+
+    def _release(self) -> None:
+        needed = min((delivery.saved for delivery in self._deliveries), default=self.journal.next_seq)
+        self.journal.release(needed, checkpoint_seq=self._state.log.get("checked_seq", -1))
+
+    # -- requests of the output threads -------------------------------------------------------------------------------
+
+    def _ask(self, request: Request) -> None:
+        self._requests.put(request)
+        self._wake.set()
+
+    def _local_size(self) -> tuple[str, int]:
+        return self.book.sealer.log.id, self.book.sealer.tree.size
+
+    def _serve_requests(self) -> None:
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            payload = request.payload
+            if request.kind == "reject":
+                self.book.control("reject", payload, self.clock.now())
+            elif payload["log"] == self.book.sealer.log.id:
+                sealer = self.book.sealer
+                self._begin_log(
+                    f"{payload['reason']} at output {payload['output']}",
+                    {"origin": sealer.log.origin, "size": sealer.tree.size, "note": self.book.note},
+                )
+                self._announce()
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> int:
+        """Keep what was read, deliver for the grace, close the log with a `stop` leaf and a checkpoint."""
+        for source in self._inputs:
+            for path, offset, length in getattr(source, "left", list)():
+                telemetry.line_left(input_id=source.id, path=path, offset=offset, length=length)
+        failed = next((delivery.failure for delivery in self._deliveries if delivery.failure is not None), None)
+        deadline = self._grace()
+        if not self.reloading:
+            if self.book.pending:
+                self._keep([], {}, close=False)
+            if failed is None:
+                self._await_outputs(deadline)
+        now = self.clock.now()
+        if self.reloading:
+            self.book.pending.append(build.health_event(self._identity, "agent.reload", "configuration changes", now))
+        else:
+            self.book.control("stop", {"pid": os.getpid(), "once": self.once}, now)
+            self.book.pending.append(build.health_event(self._identity, "agent.stop", "the agent stopped", now))
+        self._serve_requests()
+        self._keep([], {}, close=True)
+        if failed is None:
+            self._await_outputs(deadline if not self.reloading else self.clock.monotonic)
+        for delivery in self._deliveries:
+            delivery.halt()
+        self._join()
+        pending = {d.output.id: d.pending(self._state.total) for d in self._deliveries if d.pending(self._state.total)}
+        if not self.reloading:
+            telemetry.agent_stopped(log=self.book.sealer.log.id, size=self.book.sealer.tree.size, pending=pending)
+        if failed is not None:
+            return 70
+        return 75 if pending and not self.reloading else 0
+
+    def _grace(self) -> Callable[[], float]:
+        """The moment until which delivery is waited for: `shutdown_grace` after the last progress of any output."""
+        began = self.clock.monotonic()
+
+        def deadline() -> float:
+            late = [d.progress for d in self._deliveries if d.seq < self.journal.next_seq]
+            return max([began, *late]) + self.config.agent.shutdown_grace
+
+        return deadline
+
+    def _await_outputs(self, deadline: Callable[[], float]) -> None:
+        """Until every output has everything, nobody makes progress any more, or a second signal comes."""
+        while not self._now.is_set():
+            self._serve_requests()
+            if self.book.pending:
+                self._keep([], {}, close=True)
+            waiting = [d for d in self._deliveries if d.seq < self.journal.next_seq and d.is_alive()]
+            if not waiting or self.clock.monotonic() >= deadline():
+                return
+            if self._progress is not None:
+                self._progress(self._progress_now())
+            self._wake.wait(0.02)
+            self._wake.clear()
+
+    def _join(self) -> None:
+        for delivery in self._deliveries:
+            delivery.halt()
+        for delivery in self._deliveries:
+            if delivery.is_alive():
+                delivery.join(timeout=10)
+
+    # -- what it is doing ---------------------------------------------------------------------------------------------
+
+    def _progress_now(self) -> Progress:
+        now = Progress()
+        for lane in self._lanes.values():
+            now.read += lane.counts.read
+            now.events += lane.counts.events
+            now.bytes += lane.counts.bytes
+        now.delivered = {d.output.id: d.counts.delivered for d in self._deliveries}
+        return now
+
+    def status(self) -> dict[str, Any]:
+        """The agent's figures as one JSON object (`fieldtrail status --json`)."""
+        inputs = []
+        for source in self._inputs:
+            lanes = [lane for (name, _), lane in self._lanes.items() if name == source.id]
+            totals = {
+                name: sum(getattr(lane.counts, name) for lane in lanes)
+                for name in (
+                    "read",
+                    "with_events",
+                    "rejected",
+                    "no_change",
+                    "filtered",
+                    "deduplicated",
+                    "events",
+                    "bytes",
+                )
+            }
+            inputs.append({"id": source.id, **totals, "streams": getattr(source, "statistics", list)()})
+        outputs = [
+            {
+                "id": d.output.id,
+                "delivered": d.counts.delivered,
+                "dead_lettered": d.counts.dead_lettered,
+                "filtered": d.counts.filtered,
+                "retries": d.counts.retries,
+                "pending": d.pending(self._state.total),
+                "connected": d.counts.connected,
+                "last_error": d.counts.last_error,
+            }
+            for d in self._deliveries
+        ]
+        return {
+            "name": self.config.agent.name,
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": rfc3339(self._started),
+            "log": {
+                "id": self.book.sealer.log.id,
+                "origin": self.book.sealer.log.origin,
+                "size": self.book.sealer.tree.size,
+                "checkpoint": self.book.sealer.checked_size,
+            },
+            "inputs": inputs,
+            "outputs": outputs,
+            "journal": {
+                "bytes": self.journal.bytes_used,
+                "limit": self.config.journal.max_size,
+                "first_seq": self.journal.first_seq,
+                "next_seq": self.journal.next_seq,
+                "full": self.journal.full,
+            },
+            "dead_letters": self._letters.counts(),
+        }
+
+
+def prepare_folder(folder: Path) -> bool:
+    """Create the state folder (0700); True when it holds nothing yet, so that a first key may be made."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = {item.name for item in folder.iterdir()} - {"lock"}
+    except OSError as error:
+        raise ConfigError(
+            "open the state folder",
+            str(folder),
+            error.strerror or str(error),
+            "set agent.state_dir, or check its owner",
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError("open the state folder", str(folder), "not writable", f"ls -ld {folder}")
+    return not names
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """One agent per state folder (flock, released by the kernel whatever happens)."""
+    path = folder / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(descriptor, 32).decode(errors="replace").strip()
+            raise UnavailableError(
+                "open the state folder",
+                str(folder),
+                f"in use by another agent{f' (pid {owner})' if owner else ''}",
+                "fieldtrail status",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,297 @@
+"""From configuration to parts: which class an input or output is, and what its sections mean to it.
+
+Inputs and outputs are few and dangerous, so they are listed here, each in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event as Flag
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+import mappings
+import parsers
+from parsers._contract import Context
+from shipper import __version__
+from shipper.clock import Clock, host_zone, rfc3339
+from shipper.config import (
+    Config,
+    FileInputSection,
+    FileOutputSection,
+    FormatSection,
+    OpenSearchSection,
+    OutputSection,
+    StdinInputSection,
+    StdoutSection,
+    StoreSection,
+    SyslogSection,
+    WhenSection,
+    cross_check,
+)
+from shipper.errors import ConfigError
+from shipper.formats import Formats
+from shipper.logbook import Identity
+from shipper.mapped import compile_formats
+from shipper.model import Counts, Document, Event, Input, Output
+from shipper.normalize import Normalizer, Settings
+from shipper.pipeline import Lane
+from shipper.protect import Policy
+
+InputSection = FileInputSection | StdinInputSection
+
+
+def formats_of(config: Config, place: str) -> Formats:
+    """Built-in formats and the configuration's own, or `ConfigError` with every problem of theirs."""
+    compiled = compile_formats(config.formats, mappings.actions(), frozenset(parsers.load()), place)
+    own = {
+        name: parsers.Parser(mapped.format, mapped.parse, f"Mapped by the configuration ({place}).")
+        for name, mapped in compiled.items()
+    }
+    return Formats(own)
+
+
+def policy_of(config: Config) -> Policy:
+    """The privacy policy: the configured one, or the default."""
+    if config.privacy is None:
+        return Policy()
+    return Policy.build([rule.model_dump(exclude_none=True) for rule in config.privacy.rules])
+
+
+class Lanes:
+    """Everything a line needs, by input and format; `ConfigError` when an input names a format that is not there."""
+
+    def __init__(self, config: Config, place: str, random_bytes: Callable[[int], bytes]) -> None:
+        self._config = config
+        self.formats, self._policy = Formats(), Policy()
+        problems = cross_check(config)
+        try:
+            self.formats = formats_of(config, place)
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            self._policy = policy_of(config)
+        except ConfigError as error:
+            problems += error.problems
+        self._salt = lambda: random_bytes(16)
+        self._sections: dict[str, InputSection] = {section.id: section for section in config.inputs}
+        for index, section in enumerate(config.inputs):
+            if section.format in config.formats and section.format not in self.formats.names():
+                continue  # its own problems are listed already
+            found = self.formats.check(section.format, section.options)
+            problems += [(f"inputs[{index}].{where}", text) for where, text in found]
+        if problems:
+            count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+            raise ConfigError("read configuration", place, count, "fieldtrail formats", tuple(problems))
+
+    def context(self, input_id: str) -> Context:
+        """What parsers may know of an input's lines."""
+        section = self._sections[input_id]
+        return Context(zone=section.timezone or str(host_zone()), options=section.options)
+
+    def lane(self, input_id: str, name: str) -> Lane:
+        """A fresh lane of one input for one format."""
+        section = self._sections[input_id]
+        parser = self.formats.get(name, section.options)
+        own = self._config.formats.get(name)
+        switches: FormatSection | InputSection = own or section
+        zone = host_zone() if section.timezone is None else ZoneInfo(section.timezone)
+        settings = Settings(
+            agent_name=self._config.agent.name,
+            agent_version=__version__,
+            namespace=self._config.agent.namespace,
+            input=input_id,
+            format=parser.format,
+            policy=self._policy,
+            salt=self._salt,
+            zone=zone,
+            default_action=_default_action(own),
+            keep_unmapped=switches.keep_unmapped and section.keep_unmapped,
+            keep_original=switches.keep_original or section.keep_original,
+            expand=switches.expand,
+        )
+        return Lane(parser.parse, Normalizer(settings), self.context(input_id), Counts())
+
+    def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:
+        """The input of a section."""
+        context = self.context(section.id)
+        decide = (lambda sample: self.formats.decide(sample, context)) if section.format == "auto" else None
+        if isinstance(section, StdinInputSection):
+            from shipper.inputs.stdin import StdinInput  # noqa: PLC0415 - inputs are loaded where they are used
+
+            return StdinInput(section.id, clock=clock, format=section.format, decide=decide, wake=wake)
+        from shipper.inputs.file import FileInput  # noqa: PLC0415 - watchdog costs 60 ms at import
+
+        return FileInput(
+            section.id,
+            section.paths,
+            clock=clock,
+            format=section.format,
+            decide=decide,
+            once=once,
+            complete=self.formats.complete,
+            exclude=section.exclude,
+            wake=wake,
+            scan_interval=section.scan_interval,
+            max_open_files=section.max_open_files,
+            grace=section.grace,
+            use_watchdog=not once,
+        )
+
+
+def _default_action(own: FormatSection | None) -> str:
+    if own is None:
+        return "log.message"
+    return own.default_action or ("field.update" if own.changes else "log.message")
+
+
+# -- outputs -----------------------------------------------------------------------------------------------------------
+
+
+def output_sections(config: Config) -> tuple[OutputSection, ...]:
+    """The configured outputs; without any, the embedded store."""
+    return config.outputs or (StoreSection(id="store", type="store"),)
+
+
+def _opensearch(section: OpenSearchSection, config: Config, folder: Path) -> Output:
+    from shipper.outputs.opensearch import OpenSearchOutput  # noqa: PLC0415 - the client costs 240 ms at import
+
+    del folder
+    return OpenSearchOutput(section, namespace=config.agent.namespace)
+
+
+def _syslog(section: SyslogSection, config: Config, folder: Path) -> Output:
+    from shipper.outputs.syslog import SyslogOutput  # noqa: PLC0415 - loaded where it is used
+
+    del folder
+    return SyslogOutput(section, hostname=config.agent.name)
+
+
+def _file(section: FileOutputSection, config: Config, folder: Path) -> Output:
+    from shipper.outputs.file import FileOutput  # noqa: PLC0415 - loaded where it is used
+
+    del config, folder
+    return FileOutput(section)
+
+
+def _stdout(section: StdoutSection, config: Config, folder: Path) -> Output:
+    from shipper.outputs.stdout import StdoutOutput  # noqa: PLC0415 - loaded where it is used
+
+    del config, folder
+    return StdoutOutput(section.id)
+
+
+def _store(section: StoreSection, config: Config, folder: Path) -> Output:
+    from shipper.outputs.store import StoreOutput  # noqa: PLC0415 - loaded where it is used
+
+    del config
+    return StoreOutput(section.id, folder / "store.db")
+
+
+OUTPUTS: dict[str, Callable[[Any, Config, Path], Output]] = {
+    "opensearch": _opensearch,
+    "syslog": _syslog,
+    "file": _file,
+    "stdout": _stdout,
+    "store": _store,
+}
+
+
+def output(section: OutputSection, config: Config, folder: Path) -> Output:
+    """The output of a section; `folder` is the state folder."""
+    return OUTPUTS[section.type](section, config, folder)
+
+
+def describe_outputs(config: Config) -> dict[str, Any]:
+    """What a `config` leaf says of the outputs: enough to explain what one of them does not hold, and no secret."""
+    out: dict[str, Any] = {}
+    for section in output_sections(config):
+        entry: dict[str, Any] = {"id": section.id, "type": section.type}
+        if section.when is not None:
+            entry["when"] = section.when.model_dump(mode="json", exclude_defaults=True)
+        control = getattr(section, "control", None)
+        if control is not None:
+            entry["control"] = control
+        out[section.id] = entry
+    return out
+
+
+def when_filter(when: WhenSection | None) -> Callable[[Document], bool] | None:
+    """A `when:` as a predicate on shipped documents, None where there is none."""
+    if when is None:
+        return None
+    datasets, levels = set(when.dataset), set(when.level)
+    wanted = [
+        (name.split("."), {values} if isinstance(values, str) else set(values)) for name, values in when.fields.items()
+    ]
+
+    def matches(document: Document) -> bool:
+        if datasets and document.dataset in datasets and not levels and not wanted:
+            return True
+        event = orjson.loads(document.data)
+        if datasets and document.dataset not in datasets and _at(event, ["event", "dataset"]) not in datasets:
+            return False
+        if levels and _at(event, ["log", "level"]) not in levels:
+            return False
+        return all(_has(_at(event, path), values) for path, values in wanted)
+
+    return matches
+
+
+def _at(event: Any, path: list[str]) -> Any:
+    for part in path:
+        event = event.get(part) if isinstance(event, dict) else None
+    return event
+
+
+def _has(value: Any, wanted: set[str]) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return any((item if isinstance(item, str) else orjson.dumps(item).decode()) in wanted for item in values)
+
+
+# -- our own health ----------------------------------------------------------------------------------------------------
+
+
+def health_event(
+    identity: Identity, action: str, message: str, now: float, extra: Mapping[str, Any] | None = None
+) -> Event:
+    """A document of stream `fieldtrail.health`: what happened to the agent itself."""
+    text = rfc3339(now)
+    spec = mappings.actions()[action]
+    event: dict[str, Any] = {
+        "action": action,
+        "created": text,
+        "dataset": "fieldtrail.health",
+        "id": f"{identity.prefix}:{action}:{text}",
+        "kind": "event",
+        "module": "fieldtrail",
+    }
+    if spec.category:
+        event["category"], event["type"] = list(spec.category), list(spec.type)
+    return {
+        "@timestamp": text,
+        "agent": {"name": identity.name, "type": "fieldtrail", "version": identity.version},
+        "data_stream": {"dataset": "fieldtrail.health", "namespace": identity.namespace, "type": "logs"},
+        "ecs": {"version": mappings.ECS_VERSION},
+        "event": event,
+        "message": message,
+        "trail": {
+            "actor": {"confidence": "asserted", "type": "system"},
+            "operation": {"change_count": 0, "head": True, "id": event["id"]},
+            "origin": {"input": "fieldtrail", "received": text, **(extra or {})},
+            "schema": 1,
+            "time": {"precision": "exact"},
+        },
+    }
+
+
+def loss_event(identity: Identity, input_id: str, loss: Any, now: float) -> Event:
+    """Bytes that were seen and gone before they could be read: never silent."""
+    seen = f", {loss.seen_size - loss.offset} bytes had been seen" if loss.seen_size is not None else ""
+    message = f"lost unread bytes of {loss.path} from offset {loss.offset} on{seen}"
+    return health_event(
+        identity, "source.loss", message, now, {"input": input_id, "path": loss.path, "offset": loss.offset}
+    )

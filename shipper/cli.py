@@ -1,0 +1,120 @@
+"""The command line: data to standard output, logs and errors to standard error, exit codes as sysexits.
+
+Each command lives in `shipper/commands/` and is imported only when it is called, so that `--help` is quick. structlog
+is configured here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from shipper import __version__
+from shipper.errors import FieldtrailError
+
+_COMMANDS = {
+    "demo": ("agent", "The whole story in a minute, on bundled sample logs."),
+    "dlq": ("integrity", "Dead letters: documents that a destination refused."),
+    "explain": ("inspect", "Why an event looks as it does: each field and where it came from."),
+    "export": ("siem", "Print or write what `setup` would install."),
+    "formats": ("inspect", "The formats; with a name, its documentation."),
+    "init": ("inspect", "Write a commented configuration and create the key."),
+    "journal": ("integrity", "Check or repair the journal."),
+    "keys": ("integrity", "Signing keys, and the trust file for an auditor."),
+    "parse": ("inspect", "Lines in, events out, unsealed."),
+    "pull": ("siem", "Copy documents with their seals out of OpenSearch for offline verification."),
+    "run": ("agent", "The agent: tail, normalize, seal, deliver."),
+    "search": ("query", "Query the embedded store or OpenSearch."),
+    "setup": ("siem", "Install index templates in OpenSearch."),
+    "status": ("agent", "What the running agent is doing."),
+    "tap": ("agent", "Watch events go by."),
+    "trace": ("query", "The history of one record: who changed what, when, from where."),
+    "validate": ("inspect", "Check the configuration; with --connect, talk to each output."),
+    "verify": ("integrity", "Check what is stored against what was sealed."),
+    "version": ("inspect", "The version."),
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"shipper.commands.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list from the table above, so that help imports nothing."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: fieldtrail run /var/log/crm/*.json",
+)
+@click.version_option(__version__, prog_name="fieldtrail", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Fieldtrail ships audit trails: who changed which field, from what to what; sealed, verifiable offline."""
+
+
+def configure_logging(*, json_lines: bool | None = None) -> None:
+    """Logs to standard error: for people on a terminal, JSON otherwise."""
+    import logging
+
+    import structlog
+
+    terminal = sys.stderr.isatty() if json_lines is None else not json_lines
+    colors = terminal and not os.environ.get("NO_COLOR")
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=colors) if terminal else structlog.processors.JSONRenderer(sort_keys=True)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # The client library logs bodies at DEBUG and addresses with credentials at INFO.
+    for name in ("opensearch", "urllib3", "watchdog"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = cli.main(args=args, prog_name="fieldtrail", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 64
+    except click.Abort:
+        code = 130
+    except FieldtrailError as error:
+        click.echo(error.render(), err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not an error, but nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

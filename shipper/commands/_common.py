@@ -1,0 +1,74 @@
+"""What several commands share: finding the configuration, printing tables and JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from shipper.config import DEFAULT_PATH, Config, load
+
+config_option = click.option(
+    "-c", "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file.", metavar="FILE"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def configuration(path: Path | None) -> tuple[Config, str]:
+    """The configuration of `-c FILE`, else the installed one, else the built-in defaults; and its place."""
+    if path is None:
+        if not DEFAULT_PATH.exists():
+            return Config(), "(no configuration)"
+        path = DEFAULT_PATH
+    return load(path), str(path)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def write_lines(lines: Iterable[bytes]) -> None:
+    """Lines of bytes on standard output."""
+    out = sys.stdout.buffer
+    for line in lines:
+        out.write(line)
+        out.write(b"\n")
+    out.flush()
+
+
+def plain() -> bool:
+    """Whether colours are not wanted."""
+    return bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
+
+
+def safe(text: object) -> str:
+    """Text for a terminal: control characters and direction overrides are shown, not obeyed."""
+    return "".join(
+        f"\\x{ord(char):02x}"
+        if ord(char) < 32 or 127 <= ord(char) < 160
+        else f"\\u{ord(char):04x}"
+        if char in "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+        else char
+        for char in str(text)
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on standard output; nothing is cut when it is not a terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for row in rows:
+        shown.add_row(*(Text(safe(cell)) for cell in row))
+    width = None if sys.stdout.isatty() else 10_000
+    Console(no_color=plain(), width=width, highlight=False, soft_wrap=width is not None).print(shown)

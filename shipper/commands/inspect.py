@@ -1,0 +1,227 @@
+"""`parse`, `explain`, `formats`, `validate`, `init`, `version`: what can be known without running the agent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import orjson
+
+from shipper import __version__
+from shipper.commands._common import config_option, configuration, json_option, print_json, table, write_lines
+from shipper.config import Config, StdinInputSection
+from shipper.errors import UsageError
+
+
+def _reader(config: Config, place: str, name: str, timezone: str | None) -> tuple[Config, str]:
+    """The configuration with one input called `parse` in the wanted format."""
+    section = StdinInputSection(id="parse", type="stdin", format=name, timezone=timezone)
+    return config.model_copy(update={"inputs": (section,)}), place
+
+
+@click.command(epilog="Example: fieldtrail parse --format greenhouse audit.jsonl")
+@click.option("--format", "name", default="auto", show_default=True, help="Format of the lines.")
+@click.option("--timezone", help="Zone of times that name none (default: the host's).")
+@config_option
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+def parse(name: str, timezone: str | None, config_path: Path | None, files: tuple[str, ...]) -> None:
+    """Lines in (`-` is standard input), events out as NDJSON, unsealed."""
+    from shipper.offline import read_events
+
+    config, place = _reader(*configuration(config_path), name, timezone)
+    for file in files or ("-",):
+        write_lines(
+            orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
+            for event in read_events(config, place, name, _blocks(file))
+        )
+
+
+def _blocks(file: str) -> tuple[str, Iterator[bytes]]:
+    """A file's name and its bytes in blocks."""
+    if file == "-":
+        return "stdin", iter(lambda: sys.stdin.buffer.read(1 << 20), b"")
+    path = Path(file)
+    try:
+        handle = path.open("rb")
+    except OSError as error:
+        raise UsageError("parse", file, error.strerror or str(error), f"ls -ld {file}") from None
+
+    def blocks() -> Iterator[bytes]:
+        with handle:
+            while block := handle.read(1 << 20):
+                yield block
+
+    return str(path), blocks()
+
+
+@click.command(epilog="""Example: fieldtrail explain --format greenhouse '{"request": ...}'""")
+@click.option("--format", "name", default="auto", show_default=True, help="Format of the line.")
+@config_option
+@json_option
+@click.argument("line")
+def explain(name: str, config_path: Path | None, as_json: bool, line: str) -> None:  # noqa: FBT001 - click passes flags so
+    """Why an event looks as it does: each field and where it came from."""
+    from shipper.explain import explain as why
+
+    config, place = _reader(*configuration(config_path), name, None)
+    data = sys.stdin.buffer.readline().rstrip(b"\r\n") if line == "-" else line.encode(errors="surrogateescape")
+    rows = why(config, place, name, data)
+    if as_json:
+        print_json(
+            [{"document": row.document, "field": row.field, "value": row.value, "from": row.source} for row in rows]
+        )
+        return
+    for number in sorted({row.document for row in rows}):
+        if number:
+            click.echo()
+        table(("field", "value", "from"), ((r.field, _short(r.value), r.source) for r in rows if r.document == number))
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+@click.command(epilog="Example: fieldtrail formats greenhouse")
+@config_option
+@json_option
+@click.argument("name", required=False)
+def formats(config_path: Path | None, as_json: bool, name: str | None) -> None:  # noqa: FBT001 - click passes flags so
+    """The formats; with a NAME its documentation, one line in, events out."""
+    from shipper.build import formats_of
+    from shipper.offline import example
+
+    config, place = configuration(config_path)
+    known = formats_of(config, place)
+    if name is not None:
+        parser = known.get(name)
+        config, place = _reader(config, place, name, "UTC")
+        found = example(config, place, name, parser.doc)
+        if as_json:
+            print_json(
+                {
+                    "name": name,
+                    "title": parser.format.title,
+                    "module": parser.format.module,
+                    "missing": list(parser.format.missing),
+                    "options": dict(parser.format.options),
+                    "documentation": parser.doc,
+                    "line": found[0] if found else None,
+                    "events": found[1] if found else [],
+                }
+            )
+            return
+        click.echo(f"{name}: {parser.format.title}\n\n{parser.doc}\n")
+        if parser.format.options:
+            click.echo("Options:")
+            for option, text in parser.format.options.items():
+                click.echo(f"  {option}: {text}")
+            click.echo()
+        if found:
+            click.echo(f"One line in:\n\n{found[0]}\n\nEvents out:\n")
+            write_lines(orjson.dumps(event, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) for event in found[1])
+        return
+    rows = [known.get(each).format for each in known.names()]
+    if as_json:
+        print_json(
+            [
+                {"name": c.name, "title": c.title, "module": c.module, "missing": list(c.missing), "auto": c.auto}
+                for c in rows
+            ]
+        )
+        return
+    table(("format", "reads", "cannot give"), ((c.name, c.title, ", ".join(c.missing) or "-") for c in rows))
+
+
+@click.command(epilog="Example: fieldtrail validate -c fieldtrail.yaml --connect")
+@config_option
+@click.option("--connect", is_flag=True, help="Also try each input, and talk to each output step by step.")
+@json_option
+def validate(config_path: Path | None, connect: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Check the configuration; every problem at once, exit 78."""
+    from shipper.build import Lanes
+    from shipper.connect import remarks, steps
+
+    config, place = configuration(config_path)
+    Lanes(config, place, os.urandom)
+    notes = list(remarks(config))
+    results = list(steps(config)) if connect else []
+    failed = any(not step.ok for step in results)
+    if as_json:
+        print_json(
+            {
+                "configuration": place,
+                "ok": not failed,
+                "remarks": notes,
+                "steps": [
+                    {"part": s.part, "step": s.name, "ok": s.ok, "detail": s.detail, "hint": s.hint} for s in results
+                ],
+            }
+        )
+    else:
+        click.echo(f"{place}: the configuration is valid")
+        for note in notes:
+            click.echo(f"note: {note}")
+        for step in results:
+            click.echo(
+                f"{'ok  ' if step.ok else 'FAIL'} {step.part}: {step.name}{': ' if step.detail else ''}{step.detail}"
+            )
+            if not step.ok and step.hint:
+                click.echo(f"     hint: {step.hint}")
+    sys.exit(69 if failed else 0)
+
+
+@click.command(epilog="Example: fieldtrail init --source greenhouse --to opensearch")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="A format to read (repeatable).")
+@click.option(
+    "--to",
+    type=click.Choice(["opensearch", "syslog", "store"]),
+    default="store",
+    show_default=True,
+    help="Where events go.",
+)
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("fieldtrail.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="File to write.",
+)
+@click.option(
+    "--state-dir", type=click.Path(path_type=Path), metavar="DIR", help="State folder (default: the user's own)."
+)
+def init(sources: tuple[str, ...], to: str, config_path: Path, state_dir: Path | None) -> None:
+    """Write a commented configuration for these sources, create the key, end in validate."""
+    from shipper.setup_config import write
+
+    config = write(config_path, sources or ("auto",), to, state_dir)
+    click.echo(f"wrote {config_path}")
+    from shipper.agent import prepare_folder
+    from shipper.seal import keys
+    from shipper.seal.note import public_bytes
+
+    folder = config.agent.state_dir
+    if prepare_folder(folder):
+        keys.create_identity(folder / "keys")
+    click.echo(
+        f"signing key {keys.fingerprint(public_bytes(keys.load_identity(folder / 'keys')))} in {folder / 'keys'}"
+    )
+    click.echo(f"{config_path}: the configuration is valid\nnext: fieldtrail run -c {config_path}")
+
+
+@click.command(epilog="Example: fieldtrail version")
+@json_option
+def version(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """The version, and what it runs on."""
+    import platform
+
+    if as_json:
+        print_json({"fieldtrail": __version__, "python": platform.python_version(), "system": platform.platform()})
+    else:
+        click.echo(f"fieldtrail {__version__} (Python {platform.python_version()})")

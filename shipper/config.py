@@ -1,0 +1,548 @@
+"""The configuration: YAML, checked as a whole before anything starts; all problems at once, each with its path.
+
+Order of work (architecture.md section 5): YAML is parsed with duplicate keys refused; then `${env:NAME}` and
+`${file:/path}` are expanded in scalar values and never re-parsed; then pydantic models check the result. Values that
+came out of an expansion are secrets: they never appear in dumps, errors or logs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from shipper.errors import ConfigError
+from shipper.timestamps import layout_problem
+
+DEFAULT_PATH = Path("/etc/fieldtrail/fieldtrail.yaml")
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
+_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+
+def seconds(text: str) -> float:
+    """A duration such as `60s`, `5m` or `7d` in seconds; `ValueError` with an example otherwise."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
+    if not match:
+        raise ValueError("not a duration; write for example 500ms, 60s, 5m, 12h or 7d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _seconds(value: Any) -> Any:
+    return seconds(value) if isinstance(value, str) else value
+
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
+        if not match or match[2].lower() not in _SIZES:
+            raise ValueError("not a size; write for example 512KiB, 64MiB or 2GB")
+        return int(float(match[1]) * _SIZES[match[2].lower()])
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+"""A duration: `60s`, `5m`, `7d`, or a number of seconds."""
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
+"""A size: `64MiB`, `2GB`, or a number of bytes."""
+Id = Annotated[str, Field(pattern=_ID)]
+
+
+class Model(BaseModel):
+    """Base of all sections: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _state_home() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "fieldtrail"
+
+
+def _no_space(value: str) -> str:
+    if re.search(r"[\s+]", value):
+        raise ValueError("must not contain spaces or '+': it names the signing key")
+    return value.strip("/")
+
+
+class AgentSection(Model):
+    """Who this agent is and where its state lies."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(default_factory=socket.gethostname)
+    origin: Annotated[str, Field(min_length=1, max_length=400)] = Field(
+        default_factory=lambda: f"local/{socket.gethostname()}"
+    )
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9_.]{1,100}$")] = "default"
+    state_dir: Path = Field(default_factory=_state_home)
+    workers: Annotated[int, Field(ge=1, le=1)] = 1
+    shutdown_grace: Seconds = 30.0
+
+    _names = field_validator("name", "origin")(_no_space)
+
+
+class SealSection(Model):
+    """Cadence of the signed checkpoints (sealing.md 6)."""
+
+    interval: Seconds = 60.0
+    max_events: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
+    heartbeat: Seconds = 300.0
+
+
+class JournalSection(Model):
+    """The spool: how long and how much is kept after everything is delivered."""
+
+    keep: Seconds = 7 * 86400.0
+    max_size: Bytes = 10 * 1024**3
+    segment_size: Annotated[Bytes, Field(ge=65536, le=1024**3)] = 64 * 1024**2
+
+
+class PrivacyRule(Model):
+    """What becomes of the values of the fields it names; the first rule that matches decides."""
+
+    field: str | None = None
+    category: str | None = None
+    sensitivity: Literal["public", "internal", "confidential", "restricted"] | None = None
+    module: str | None = None
+    action: Literal["keep", "mask", "drop"]
+
+    @model_validator(mode="after")
+    def _names_something(self) -> PrivacyRule:
+        if self.field is None and self.category is None and self.sensitivity is None:
+            raise ValueError("a rule needs at least one of field, category, sensitivity")
+        return self
+
+
+class PrivacySection(Model):
+    """The field policy (protect stage). Absent: bank, tax and government ids are masked, credentials dropped."""
+
+    rules: tuple[PrivacyRule, ...] = ()
+
+
+class FileInputSection(Model):
+    """Files to tail."""
+
+    id: Id
+    type: Literal["file"]
+    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    exclude: tuple[str, ...] = ()
+    format: str = "auto"
+    options: dict[str, Any] = Field(default_factory=dict)
+    timezone: str | None = None
+    scan_interval: Annotated[Seconds, Field(ge=0.05, le=60)] = 1.0
+    max_open_files: Annotated[int, Field(ge=4, le=100_000)] = 512
+    grace: Seconds = 60.0
+    keep_original: bool = False
+    keep_unmapped: bool = True
+    expand: Literal["always", "sensitive", "never"] = "sensitive"
+
+
+class StdinInputSection(Model):
+    """Lines on standard input."""
+
+    id: Id
+    type: Literal["stdin"]
+    format: str = "auto"
+    options: dict[str, Any] = Field(default_factory=dict)
+    timezone: str | None = None
+    keep_original: bool = False
+    keep_unmapped: bool = True
+    expand: Literal["always", "sensitive", "never"] = "sensitive"
+
+
+InputSection = Annotated[FileInputSection | StdinInputSection, Field(discriminator="type")]
+
+
+class TimeSection(Model):
+    """Where a user's format has its time, and how it is written."""
+
+    field: str
+    layout: str = "iso8601"
+
+    @field_validator("layout")
+    @classmethod
+    def _known(cls, layout: str) -> str:
+        problem = layout_problem(layout)
+        if problem:
+            raise ValueError(problem)
+        return layout
+
+
+class ChangesSection(Model):
+    """Where a user's format has its changes: a `list` of objects, or an object of `pairs` {field: [old, new]}."""
+
+    list: str | None = None
+    pairs: str | None = None
+    field: str = "field"
+    old: str = "old"
+    new: str = "new"
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> ChangesSection:
+        if (self.list is None) == (self.pairs is None):
+            raise ValueError("give either list or pairs")
+        return self
+
+
+class FormatSection(Model):
+    """A user's own format, mapped without Python."""
+
+    decode: Literal["json"]
+    module: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] | None = None
+    vendor: str | None = None
+    kind: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")] = "audit"
+    time: TimeSection | None = None
+    map: dict[str, str] = Field(default_factory=dict)
+    changes: ChangesSection | None = None
+    actions: dict[str, str] = Field(default_factory=dict)
+    default_action: str | None = None
+    constants: dict[str, Any] = Field(default_factory=dict)
+    keep_unmapped: bool = True
+    keep_original: bool = False
+    expand: Literal["always", "sensitive", "never"] = "sensitive"
+
+
+class TlsSection(Model):
+    """TLS of a client: authorities, own certificate, name checks."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+    verify: bool = True
+
+
+class BasicAuth(Model):
+    """User name and password."""
+
+    username: str
+    password: SecretStr
+
+
+class AuthSection(Model):
+    """How the agent shows who it is."""
+
+    basic: BasicAuth | None = None
+
+
+class WhenSection(Model):
+    """Which events an output takes; control documents always pass (sealing.md 8)."""
+
+    dataset: tuple[str, ...] = ()
+    level: tuple[str, ...] = ()
+    fields: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+
+
+class OutputBase(Model):
+    """What every output has."""
+
+    id: Id
+    start: Annotated[Literal["end", "oldest"], Field(alias="from")] = "end"
+    when: WhenSection | None = None
+
+
+class OpenSearchSection(OutputBase):
+    """OpenSearch data streams by `_bulk`."""
+
+    type: Literal["opensearch"]
+    hosts: Annotated[tuple[str, ...], Field(min_length=1)]
+    auth: AuthSection = AuthSection()
+    tls: TlsSection = TlsSection()
+    compression: Literal["gzip", "none"] = "gzip"
+    timeout: Seconds = 30.0
+    batch_bytes: Annotated[Bytes, Field(ge=1000, le=90_000_000)] = 5_000_000
+
+    @field_validator("hosts")
+    @classmethod
+    def _urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for i, host in enumerate(hosts):
+            if not re.fullmatch(r"https?://[^\s/@]+(:\d+)?(/[^\s]*)?", host):
+                raise ValueError(f"hosts[{i}]: not a URL; write for example https://search.example:9200")
+        return hosts
+
+
+class SyslogSection(OutputBase):
+    """RFC 5424 messages over UDP, TCP or TLS."""
+
+    type: Literal["syslog"]
+    address: Annotated[str, Field(pattern=r"^(udp|tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):\d{1,5}$")]
+    format: Literal["rfc5424"] = "rfc5424"
+    framing: Literal["octet-counting", "newline"] = "octet-counting"
+    control: Literal["full", "notes", "none"] = "notes"
+    facility: Annotated[int, Field(ge=0, le=23)] = 13
+    max_bytes: Annotated[Bytes, Field(ge=480, le=1_000_000)] | None = None
+    tls: TlsSection = TlsSection()
+    timeout: Seconds = 10.0
+
+
+class RotateSection(Model):
+    """When the archive file is closed and how many closed ones stay (0 = all)."""
+
+    max_bytes: Annotated[Bytes, Field(ge=1000)] = 1024**3
+    keep: Annotated[int, Field(ge=0)] = 0
+
+
+class FileOutputSection(OutputBase):
+    """The shipped documents, one a line."""
+
+    type: Literal["file"]
+    path: Path
+    rotate: RotateSection | None = None
+
+
+class StdoutSection(OutputBase):
+    """The shipped documents on standard output, one a line; at least once."""
+
+    type: Literal["stdout"]
+
+
+class StoreSection(OutputBase):
+    """The embedded store: SQLite in the state folder."""
+
+    type: Literal["store"]
+
+
+OutputSection = Annotated[
+    OpenSearchSection | SyslogSection | FileOutputSection | StdoutSection | StoreSection, Field(discriminator="type")
+]
+
+
+class Config(Model):
+    """The whole file."""
+
+    agent: AgentSection = Field(default_factory=AgentSection)
+    seal: SealSection = SealSection()
+    journal: JournalSection = JournalSection()
+    privacy: PrivacySection | None = None
+    inputs: tuple[InputSection, ...] = ()
+    formats: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")], FormatSection] = Field(
+        default_factory=dict
+    )
+    outputs: tuple[OutputSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Config:
+        for what, items in (("inputs", self.inputs), ("outputs", self.outputs)):
+            ids = [item.id for item in items]
+            for name in sorted({i for i in ids if ids.count(i) > 1}):
+                raise ValueError(f"{what}: id {name!r} is used twice")
+        if sum(item.type == "store" for item in self.outputs) > 1:
+            raise ValueError("outputs: only one output of type store")
+        return self
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML with duplicate keys refused (YAML 1.2 forbids them; PyYAML keeps the last)."""
+
+
+class _DuplicateKeyError(yaml.MarkedYAMLError):
+    pass
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    result: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, (str, int, float, bool, type(None))):
+            raise _DuplicateKeyError(None, None, "a key must be a plain scalar", key_node.start_mark)
+        if key in result:
+            raise _DuplicateKeyError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+        result[key] = loader.construct_object(value_node, deep=True)
+    return result
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+# A date such as 2026-01-01 stays text: every date of ours is read by its own field.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+_REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
+
+
+def _expand(value: Any, path: str, problems: list[tuple[str, str]], env: Mapping[str, str]) -> Any:
+    """`value` with its references replaced; a reference that cannot be resolved is a problem with its path."""
+    if isinstance(value, dict):
+        return {key: _expand(item, f"{path}.{key}" if path else str(key), problems, env) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, f"{path}[{i}]", problems, env) for i, item in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        kind, name = match[1], match[2]
+        if kind == "env":
+            if name not in env:
+                problems.append((path, f"environment variable {name} is not set"))
+                return ""
+            return env[name]
+        try:
+            return Path(name).read_text(encoding="utf-8").rstrip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            cause = getattr(error, "strerror", None) or "not UTF-8 text"
+            problems.append((path, f"cannot read {name}: {cause}"))
+            return ""
+
+    return _REFERENCE.sub(replace, value)
+
+
+def _path_of(location: tuple[int | str, ...], document: Any) -> str:
+    """A pydantic location as people write it: `outputs[0].hosts[1]` (discriminator tags are left out)."""
+    text = ""
+    here = document
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            here = here[part] if isinstance(here, list) and part < len(here) else None
+        elif isinstance(here, dict) and part not in here and here.get("type") == part:
+            continue
+        else:
+            text += f".{part}" if text else part
+            here = here.get(part) if isinstance(here, dict) else None
+    return text or "(top)"
+
+
+def _known_keys(location: tuple[int | str, ...], document: Any) -> list[str]:
+    """The keys allowed where an unknown one stood, for a suggestion."""
+    model: Any = Config
+    by_type: dict[tuple[str, str], type[BaseModel]] = {
+        ("inputs", "file"): FileInputSection,
+        ("inputs", "stdin"): StdinInputSection,
+        ("outputs", "opensearch"): OpenSearchSection,
+        ("outputs", "syslog"): SyslogSection,
+        ("outputs", "file"): FileOutputSection,
+        ("outputs", "stdout"): StdoutSection,
+        ("outputs", "store"): StoreSection,
+    }
+    names = [part for part in location[:-1] if isinstance(part, str)]
+    if len(names) >= 2 and (names[0], names[1]) in by_type:
+        model = by_type[(names[0], names[1])]
+    elif names and names[0] in {"agent", "seal", "journal", "privacy"}:
+        model = {"agent": AgentSection, "seal": SealSection, "journal": JournalSection, "privacy": PrivacySection}[
+            names[0]
+        ]
+    elif names and names[0] == "formats":
+        model = FormatSection
+    del document
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _problem(error: Any, document: Any) -> tuple[str, str]:
+    location = tuple(error["loc"])
+    kind, text = error["type"], str(error["msg"])
+    path = _path_of(location, document)
+    if kind == "extra_forbidden":
+        near = get_close_matches(str(location[-1]), _known_keys(location, document), 1)
+        return path, "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+    if kind == "missing":
+        return path, "is required"
+    if kind == "union_tag_invalid":
+        context = error.get("ctx", {})
+        return f"{path}.type", f"{context.get('tag')!r} is not one of {context.get('expected_tags')}"
+    if kind == "union_tag_not_found":
+        return f"{path}.type", "is required"
+    if kind == "value_error":
+        text = text.removeprefix("Value error, ")
+        inner = re.match(r"^(\w+(?:\[\d+\])?): (.*)$", text, re.DOTALL)
+        if inner and location and str(location[-1]) == inner[1].split("[")[0]:
+            return path + inner[1][len(str(location[-1])) :], inner[2]
+    return path, text
+
+
+def parse(text: str, place: str, env: Mapping[str, str] | None = None) -> Config:
+    """The configuration in `text`; every problem at once as `ConfigError` (exit 78). `place` names the file."""
+    try:
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(top)"
+        raise ConfigError(
+            "read configuration", place, "not valid YAML", "fix the line named above", ((where, str(error.problem)),)
+        ) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError("read configuration", place, "not valid YAML", "", (("(top)", str(error)),)) from None
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError("read configuration", place, "must be a mapping of sections", "see `fieldtrail init`")
+    problems: list[tuple[str, str]] = []
+    document = _expand(document, "", problems, os.environ if env is None else env)
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        problems += [_problem(item, document) for item in error.errors(include_url=False, include_input=False)]
+        config = None
+    if problems or config is None:
+        count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+        raise ConfigError("read configuration", place, count, f"fieldtrail validate -c {place}", tuple(problems))
+    return config
+
+
+def cross_check(config: Config) -> list[tuple[str, str]]:
+    """Facts that a model of one section cannot see: zones and certificates that must exist."""
+    problems = []
+    for i, source in enumerate(config.inputs):
+        if source.timezone is not None:
+            try:
+                ZoneInfo(source.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                problems.append((f"inputs[{i}].timezone", f"unknown time zone {source.timezone!r}"))
+        if source.type == "file":
+            for k, name in enumerate(source.paths):
+                if Path(name).is_dir():
+                    problems.append((f"inputs[{i}].paths[{k}]", f"{name} is a directory; write {name.rstrip('/')}/*"))
+    for i, output in enumerate(config.outputs):
+        tls = getattr(output, "tls", None)
+        if tls is not None:
+            for key in ("ca", "cert", "key"):
+                file = getattr(tls, key)
+                if file is not None and not os.access(file, os.R_OK):
+                    problems.append((f"outputs[{i}].tls.{key}", f"cannot read {file}"))
+        if output.type == "file" and output.path.is_dir():
+            problems.append((f"outputs[{i}].path", f"{output.path} is a directory; name a file in it"))
+    return problems
+
+
+def load(path: Path) -> Config:
+    """The configuration at `path`, or `ConfigError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("read configuration", str(path), "no such file", "fieldtrail init") from None
+    except IsADirectoryError:
+        raise ConfigError("read configuration", str(path), "is a directory", f"ls {path}") from None
+    except PermissionError:
+        raise ConfigError("read configuration", str(path), "permission denied", f"ls -l {path}") from None
+    except UnicodeDecodeError:
+        raise ConfigError("read configuration", str(path), "not UTF-8 text", f"file {path}") from None
+    except OSError as error:
+        raise ConfigError("read configuration", str(path), error.strerror or str(error), f"ls -l {path}") from None
+    return parse(text, str(path))
+
+
+def for_paths(paths: tuple[str, ...]) -> Config:
+    """The configuration of `fieldtrail run PATH…` without a file: format `auto`, the embedded store."""
+    return Config(inputs=(FileInputSection(id="files", type="file", paths=paths),))

@@ -1,0 +1,108 @@
+"""`fieldtrail validate`: remarks on a valid configuration; with `--connect`, inputs and outputs are tried in steps."""
+
+from __future__ import annotations
+
+import glob
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from shipper.build import output_sections
+from shipper.config import Config, OpenSearchSection, SyslogSection
+from shipper.errors import FieldtrailError
+
+
+class Step(NamedTuple):
+    """One thing that was tried. `part`: `input crm-app`; `name`: `resolve`, `connect`, `TLS`, `auth` or `version`."""
+
+    part: str
+    name: str
+    ok: bool
+    detail: str = ""
+    hint: str = ""
+
+
+def remarks(config: Config) -> Iterator[str]:
+    """What a user should know although nothing is wrong."""
+    if config.privacy is None:
+        yield (
+            "no privacy policy: bank, tax and government-id values are masked, credentials dropped, all others sealed"
+            " as they are"
+        )
+    for index, output in enumerate(output_sections(config)):
+        where = f"outputs[{index}]"
+        if isinstance(output, SyslogSection):
+            if output.address.startswith("udp:"):
+                yield f"{where}: UDP loses messages without a word; what arrives there cannot be verified alone"
+            elif output.control == "none":
+                yield f"{where}: without control documents what arrives there cannot be verified alone"
+        if isinstance(output, OpenSearchSection) and not output.tls.verify:
+            yield f"{where}: tls.verify is off: anybody in between can read and change what is sent"
+        if output.when is not None:
+            yield f"{where}: `when` is set: verification will say `filtered` for what it leaves out"
+
+
+def steps(config: Config) -> Iterator[Step]:
+    """Try each input and output; nothing is written anywhere but a probe of folders."""
+    for section in config.inputs:
+        part = f"input {section.id}"
+        if section.type != "file":
+            yield Step(part, "read", ok=True, detail="standard input")
+            continue
+        for pattern in section.paths:
+            names = [name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]
+            closed = [name for name in names if not os.access(name, os.R_OK)]
+            if closed:
+                yield Step(part, "read", ok=False, detail=f"{closed[0]}: permission denied", hint=f"ls -l {closed[0]}")
+            else:
+                yield Step(
+                    part, "match", ok=True, detail=f"{pattern}: {len(names)} file{'s' if len(names) != 1 else ''} now"
+                )
+    for output in output_sections(config):
+        part = f"output {output.id}"
+        if isinstance(output, OpenSearchSection):
+            from shipper.outputs.opensearch import probe  # noqa: PLC0415 - the client costs 240 ms at import
+
+            for name, ok, detail, hint in probe(output, config.agent.namespace):
+                yield Step(part, name, ok, detail, hint)
+        elif isinstance(output, SyslogSection):
+            yield from _syslog(part, output)
+        elif output.type == "file":
+            folder = output.path.parent
+            ok = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+            yield Step(part, "write", ok, str(output.path), "" if ok else f"ls -ld {folder}")
+        else:
+            yield Step(part, "write", ok=True, detail=output.type)
+
+
+def _syslog(part: str, section: SyslogSection) -> Iterator[Step]:
+    from shipper.outputs.syslog import client_context, split_address  # noqa: PLC0415 - loaded where it is used
+
+    scheme, host, port = split_address(section.address)
+    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    try:
+        found = socket.getaddrinfo(host, port, type=kind)
+    except OSError as error:
+        yield Step(part, "resolve", ok=False, detail=f"{host}: {error.strerror or error}", hint=f"getent hosts {host}")
+        return
+    yield Step(part, "resolve", ok=True, detail=f"{host} is {found[0][4][0]}")
+    if scheme == "udp":
+        return
+    try:
+        connection = socket.create_connection((host, port), timeout=section.timeout)
+    except OSError as error:
+        yield Step(part, "connect", ok=False, detail=error.strerror or str(error), hint=f"nc -vz {host} {port}")
+        return
+    with connection:
+        yield Step(part, "connect", ok=True, detail=f"{host}:{port}")
+        if scheme != "tls":
+            return
+        try:
+            context = client_context(section.tls)
+            with context.wrap_socket(connection, server_hostname=section.tls.server_name or host) as secured:
+                yield Step(part, "TLS", ok=True, detail=f"{secured.version()}, certificate verified")
+        except (ssl.SSLError, OSError, FieldtrailError) as error:
+            text = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
+            yield Step(part, "TLS", ok=False, detail=text, hint=f"openssl s_client -connect {host}:{port} -showcerts")

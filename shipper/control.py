@@ -1,0 +1,139 @@
+"""The running agent's control socket (`control.sock`): `status` and `tap` for the command line. Local, mode 0600.
+
+One JSON object per line: `{"cmd": "status"}` is answered with one object; `{"cmd": "tap", "input": ID?}` with one event
+per line until the caller goes away. A slow reader loses events of its tap (counted), never slows the agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shipper import telemetry
+from shipper.errors import UnavailableError
+from shipper.model import Event
+
+_TAP_DEPTH = 1000
+
+
+class ControlServer(threading.Thread):
+    """Serves one state folder; `taps` is what the pipeline calls for each event while somebody watches."""
+
+    def __init__(self, path: Path, status: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(name="control", daemon=True)
+        self._path, self._status = path, status
+        self._queues: list[tuple[str | None, queue.Queue[Event]]] = []
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._closing = False
+
+    def begin(self) -> None:
+        """Bind and start; a path too long for a socket is reported and the agent goes on without."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            old = os.umask(0o177)
+            try:
+                server.bind(str(self._path))
+            finally:
+                os.umask(old)
+            server.listen(8)
+        except OSError as error:
+            server.close()
+            telemetry.control_failed(cause=error.strerror or str(error))
+            return
+        self._socket = server
+        self.start()
+
+    @property
+    def tap(self) -> Callable[[Event], None] | None:
+        """The callback for the hot path, None while nobody watches."""
+        return self._offer if self._queues else None
+
+    def _offer(self, event: Event) -> None:
+        with self._lock:
+            for wanted, waiting in self._queues:
+                if wanted is None or event["trail"].get("origin", {}).get("input") == wanted:
+                    with contextlib.suppress(queue.Full):
+                        waiting.put_nowait(event)
+
+    def run(self) -> None:
+        """Accept until closed; each caller has its own short-lived thread."""
+        server = self._socket
+        assert server is not None
+        while not self._closing:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), name="control-caller", daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            with connection.makefile("rb") as lines:
+                line = lines.readline(65536)
+            try:
+                request = orjson.loads(line)
+            except ValueError:
+                return
+            if not isinstance(request, dict):
+                return
+            if request.get("cmd") == "status":
+                connection.sendall(orjson.dumps(self._status()) + b"\n")
+            elif request.get("cmd") == "tap":
+                self._stream(connection, request.get("input"))
+
+    def _stream(self, connection: socket.socket, wanted: str | None) -> None:
+        mine: queue.Queue[Event] = queue.Queue(_TAP_DEPTH)
+        entry = (wanted, mine)
+        with self._lock:
+            self._queues.append(entry)
+        try:
+            while not self._closing:
+                try:
+                    event = mine.get(timeout=0.5)
+                except queue.Empty:
+                    connection.sendall(b"\n")  # an empty line: finds out whether the caller is still there
+                    continue
+                connection.sendall(orjson.dumps(event) + b"\n")
+        finally:
+            with self._lock:
+                self._queues.remove(entry)
+
+    def close(self) -> None:
+        """Stop serving and remove the socket."""
+        self._closing = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+            self._socket = None
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+
+
+def ask(folder: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Send one request to the agent of a state folder and yield its answers; `UnavailableError` when none runs."""
+    path = folder / "control.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            raise UnavailableError(
+                "ask the running agent", str(path), error.strerror or str(error), "fieldtrail run"
+            ) from None
+        connection.sendall(orjson.dumps(request) + b"\n")
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                if line.strip():
+                    yield orjson.loads(line)

@@ -1,0 +1,342 @@
+"""One output's thread: a cursor on the journal, delivery with retries, dead letters, and the cursor on disk.
+
+A document leaves this thread in exactly one of four ways: delivered, dead-lettered, filtered by `when:`, or still
+pending. The cursor file is written after `flush()`, so it never claims more than the destination has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shipper import telemetry
+from shipper.clock import Clock
+from shipper.dlq import DeadLetters
+from shipper.errors import DiskError, FieldtrailError, UnavailableError
+from shipper.fs import RealFs, replace_sync
+from shipper.journal import Frame, Gap, Journal
+from shipper.model import CONTROL_DATASETS, Batch, Document, Output, Refusal
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
+SAVE_EVERY = 1.0
+MERGE_BYTES = 4_000_000
+MERGE_DOCUMENTS = 5_000
+
+
+def documents_of(frame: Frame) -> list[Document]:
+    """The documents of a frame with their ids and datasets, in journal order."""
+    meta = frame.meta
+    log, index = meta["log"], meta["first"]
+    out: list[Document] = []
+    at = 0
+    for dataset, count in meta["routes"]:
+        if dataset == "fieldtrail.checkpoint":
+            out += [
+                Document(-1, dataset, f"{log}-c{meta['checkpoint']:014x}", data)
+                for data in frame.documents[at : at + count]
+            ]
+        else:
+            out += [
+                Document(index + k, dataset, f"{log}-{index + k:014x}", data)
+                for k, data in enumerate(frame.documents[at : at + count])
+            ]
+            index += count
+        at += count
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an output's thread asks of the pipeline thread: a control leaf, or a new generation."""
+
+    kind: str
+    """`reject`, `generation`."""
+    payload: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class OutputCounts:
+    """Conservation, per output: kept = delivered + dead_lettered + filtered + pending."""
+
+    delivered: int = 0
+    dead_lettered: int = 0
+    filtered: int = 0
+    retries: int = 0
+    last_error: str = ""
+    connected: bool | None = None
+    extra: dict[str, int] = field(default_factory=dict)
+
+
+class Cursor:
+    """`cursors/<output>`: the next frame to deliver and the output's own state, replaced atomically."""
+
+    def __init__(self, folder: Path, output: str) -> None:
+        self.path = folder / output
+
+    def load(self) -> tuple[int, dict[str, Any]] | None:
+        """(seq, state), or None where there is none. A torn or foreign file counts as none: frames are sent again."""
+        try:
+            value = orjson.loads(self.path.read_bytes())
+            return int(value["seq"]), dict(value["state"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return 0, {}
+
+    def save(self, seq: int, state: Mapping[str, Any]) -> None:
+        """Replace the file; raises `DiskError`."""
+        replace_sync(self.path, orjson.dumps({"v": 1, "seq": seq, "state": dict(state)}), RealFs())
+
+
+Filter = Callable[[Document], bool]
+
+
+class Delivery(threading.Thread):
+    """The thread of one output."""
+
+    def __init__(
+        self,
+        output: Output,
+        journal: Journal,
+        cursor: Cursor,
+        seq: int,
+        state: Mapping[str, Any],
+        *,
+        letters: DeadLetters,
+        clock: Clock,
+        ask: Callable[[Request], None],
+        local_size: Callable[[], tuple[str, int]],
+        when: Filter | None = None,
+        total: int = 0,
+        rng: random.Random | None = None,
+    ) -> None:
+        super().__init__(name=f"output-{output.id}", daemon=True)
+        self.output, self.counts = output, OutputCounts()
+        self._journal, self._cursor, self._letters, self._clock = journal, cursor, letters, clock
+        self._ask, self._local, self._when = ask, local_size, when
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._stop_now = threading.Event()
+        self._reader = journal.reader(seq)
+        self.seq = seq
+        """Next frame to deliver; all before it are delivered, dead-lettered or filtered."""
+        self.saved = seq
+        """The same, as the cursor file has it."""
+        self.asked = threading.Event()
+        """Set once the destination was asked for its highest index, or is known not to answer now."""
+        self.progress = clock.monotonic()
+        self._state = dict(state)
+        # Documents up to the cursor; unknown for a cursor that never said so: then nothing counts as pending before it.
+        self._total = int(state.get("total", total if seq >= journal.next_seq else 0))
+        self._saved_at = clock.monotonic()
+        self.failure: BaseException | None = None
+
+    def halt(self) -> None:
+        """Stop at the next safe point, without delivering more."""
+        self._stop_now.set()
+        self._reader.close()
+
+    def run(self) -> None:
+        """The loop; a bug ends the thread and is told to the agent, which stops."""
+        try:
+            self._loop()
+        except BaseException as error:  # noqa: BLE001 - whatever ends this thread must end the agent, not pass silently
+            self.failure = error
+            telemetry.output_failed(output=self.output.id, cause=f"{type(error).__name__}: {error}")
+        finally:
+            self.asked.set()
+            with contextlib.suppress(FieldtrailError, OSError):
+                self._save()
+            self._reader.close()
+            self.output.close()
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        self.output.open(self._state)
+        if not self._agree():
+            return
+        held: Frame | Gap | None = None
+        while not self._stop_now.is_set():
+            item = held or self._reader.read(timeout=0.25)
+            held = None
+            if item is None:
+                self._maybe_save(idle=True)
+                continue
+            if isinstance(item, Gap):
+                telemetry.frames_missing(
+                    output=self.output.id, first=item.first_seq, last=item.last_seq, reason=item.reason
+                )
+                self.seq = item.last_seq + 1
+                continue
+            frames = [item]
+            documents = documents_of(item)
+            size = sum(len(document.data) for document in documents)
+            while size < MERGE_BYTES and len(documents) < MERGE_DOCUMENTS:
+                following = self._reader.read(timeout=0)
+                if not isinstance(following, Frame) or following.meta["log"] != item.meta["log"]:
+                    held = following
+                    break
+                frames.append(following)
+                more = documents_of(following)
+                documents += more
+                size += sum(len(document.data) for document in more)
+            if not self._deliver(frames[-1], self._filtered(documents)):
+                return
+            self._total = frames[-1].meta["total"]
+            self.seq = frames[-1].seq + 1
+            self.progress = self._clock.monotonic()
+            self._maybe_save(idle=False)
+
+    def _filtered(self, documents: list[Document]) -> list[Document]:
+        when = self._when
+        if when is None:
+            return documents
+        kept = [document for document in documents if document.dataset in CONTROL_DATASETS or when(document)]
+        self.counts.filtered += len(documents) - len(kept)
+        return kept
+
+    def _agree(self) -> bool:
+        """Ask the destination for its highest index before anything is sent (sealing.md 9). False: told to stop."""
+        wait = FIRST_WAIT
+        while not self._stop_now.is_set():
+            log, size = self._local()
+            try:
+                highest = self.output.highest(log)
+            except UnavailableError as error:
+                self._failing(str(error), wait)
+                self.asked.set()
+                if self._stop_now.wait(wait * (0.5 + self._rng.random() / 2)):
+                    return False
+                wait = min(wait * 2, LONGEST_WAIT)
+                continue
+            if highest is not None and highest >= size:
+                self._ask(
+                    Request("generation", {"reason": "ahead", "output": self.output.id, "highest": highest, "log": log})
+                )
+            self._well()
+            self.asked.set()
+            return True
+        return False
+
+    def _deliver(self, last: Frame, documents: Sequence[Document]) -> bool:
+        """Send until nothing is left to retry; False when told to stop before that."""
+        wait, tries = FIRST_WAIT, 0
+        pending: Sequence[Document] = documents
+        while pending:
+            if self._stop_now.is_set():
+                return False
+            receipt = self.output.deliver(
+                Batch(last.seq, last.meta["log"], last.meta["origin"], pending, last.meta.get("namespace", "default"))
+            )
+            self.counts.delivered += receipt.delivered
+            if receipt.refused:
+                self._refuse(receipt.refused, tries + 1)
+            if receipt.fork:
+                self._fork(receipt.fork, last, tries + 1)
+            if receipt.delivered or receipt.refused or receipt.fork:
+                self.progress = self._clock.monotonic()
+                wait = FIRST_WAIT
+            pending = receipt.retry
+            if pending:
+                tries += 1
+                self.counts.retries += 1
+                pause = receipt.retry_after if receipt.retry_after is not None else wait * self._rng.random()
+                pause = min(max(pause, 0.02), LONGEST_WAIT)
+                self._failing(receipt.error, pause)
+                wait = min(wait * 2, LONGEST_WAIT)
+                if self._stop_now.wait(pause):
+                    return False
+        if tries:
+            telemetry.output_recovered(output=self.output.id, tries=tries)
+        self._well()
+        return True
+
+    def _failing(self, cause: str, wait: float) -> None:
+        if self.counts.last_error != cause or self.counts.connected is not False:
+            telemetry.output_failing(output=self.output.id, cause=cause, retry_in=wait)
+        self.counts.last_error, self.counts.connected = cause, False
+
+    def _well(self) -> None:
+        self.counts.last_error, self.counts.connected = "", True
+
+    def _refuse(self, refused: Sequence[Refusal], attempts: int) -> None:
+        """Dead letters first, durably; then a leaf that says so, with type and field but never the reason's text."""
+        self._put(refused, attempts)
+        self.counts.dead_lettered += len(refused)
+        by_kind: dict[tuple[str, str | None], list[int]] = {}
+        for refusal in refused:
+            # A refused control document raises no further leaf: it would be refused as well, for ever.
+            if refusal.document.dataset not in CONTROL_DATASETS:
+                by_kind.setdefault((refusal.type, refusal.field), []).append(refusal.document.index)
+            else:
+                by_kind.setdefault((refusal.type, refusal.field), [])
+        for (kind, name), indexes in by_kind.items():
+            telemetry.documents_refused(output=self.output.id, count=len(indexes) or 1, kind=kind)
+            for first, last in ranges(sorted(indexes)):
+                payload = {"output": self.output.id, "from": first, "to": last, "type": kind}
+                self._ask(Request("reject", payload if name is None else {**payload, "field": name}))
+
+    def _fork(self, documents: Sequence[Document], last: Frame, attempts: int) -> None:
+        reason = "the destination holds other content under this id"
+        self._put([Refusal(document, "fork", reason) for document in documents], attempts)
+        self.counts.dead_lettered += len(documents)
+        telemetry.fork_found(output=self.output.id, count=len(documents), first=documents[0].id)
+        self._ask(Request("generation", {"reason": "fork", "output": self.output.id, "log": last.meta["log"]}))
+
+    def _put(self, refused: Sequence[Refusal], attempts: int) -> None:
+        """Keep dead letters; a disk that is full makes the output wait, since nothing may be dropped."""
+        wait = FIRST_WAIT
+        while True:
+            try:
+                self._letters.put(self.output.id, refused, self._clock.now(), attempts)
+                return
+            except DiskError as error:
+                self._failing(str(error), wait)
+                if self._stop_now.wait(wait):
+                    raise
+                wait = min(wait * 2, LONGEST_WAIT)
+
+    # -- the cursor ---------------------------------------------------------------------------------------------------
+
+    def confirmed(self) -> int:
+        """The next frame that is not certainly delivered, by the destination's own word where it has one."""
+        ask = getattr(self.output, "confirmed_seq", None)
+        own = ask() if ask is not None else None
+        return self.seq if own is None else min(self.seq, own)
+
+    def pending(self, total: int) -> int:
+        """Documents kept and not yet delivered here, of `total` kept in all."""
+        return max(0, total - self._total)
+
+    def _maybe_save(self, *, idle: bool) -> None:
+        now = self._clock.monotonic()
+        if self.confirmed() != self.saved and (idle or now - self._saved_at >= SAVE_EVERY):
+            self._saved_at = now
+            try:
+                self._save()
+            except (DiskError, OSError) as error:
+                self._failing(str(error), SAVE_EVERY)
+
+    def _save(self) -> None:
+        seq = self.confirmed()
+        self._state = {**self.output.flush(), "total": self._total}
+        self._cursor.save(seq, self._state)
+        self.saved = seq
+
+
+def ranges(indexes: Sequence[int]) -> list[tuple[int, int]]:
+    """Sorted indexes as inclusive ranges: [1, 2, 3, 7] -> [(1, 3), (7, 7)]."""
+    out: list[tuple[int, int]] = []
+    for index in indexes:
+        if out and index == out[-1][1] + 1:
+            out[-1] = (out[-1][0], index)
+        else:
+            out.append((index, index))
+    return out

@@ -1,0 +1,192 @@
+"""All formats by name: those of the package `parsers`, those that the configuration maps, `text`, and `auto`.
+
+`auto` is no parser: it is a decision, made once per stream on its first bytes (`Formats.decide`), and the format it
+chose is saved with the stream's position. `syslog` with the option `inner` is made here too, since formats do not know
+one another. Pure: bytes and names in, values out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from parsers import Context, Format, Operation, Parse, Parser, Rejected, load, syslog
+from parsers._json import decode
+from shipper.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AUTO: Final = "auto"
+JSON: Final = "json"
+TEXT: Final = "text"
+SYSLOG: Final = "syslog"
+
+_SAMPLE_LINES: Final = 64
+"""Lines that `auto` parses with each format that its literals do not rule out."""
+_NO_INNER: Final = frozenset((AUTO, TEXT, SYSLOG))
+_CEE_COOKIE: Final = b"@cee:"
+
+_TEXT_DOC: Final = """Lines that no format understands: each is kept whole, as an event of kind `pipeline_error`.
+
+`auto` takes it for streams that are neither of a known format nor JSON, so that nothing disappears."""
+
+
+def _refuse(record: bytes, ctx: Context, /) -> list[Operation] | Rejected:
+    del record, ctx
+    return Rejected("no format understands this line")
+
+
+_TEXT: Final = Parser(
+    Format(name=TEXT, module=TEXT, vendor="text", title="Lines that no format understands", generic=True, auto=False),
+    _refuse,
+    _TEXT_DOC,
+)
+
+
+class Formats:
+    """The formats that one configuration has.
+
+    `user` holds the configuration's own (`formats:`) by name; a name that the package has is a `ConfigError`.
+    """
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, user: Mapping[str, Parser] | None = None) -> None:
+        self._by_name: dict[str, Parser] = {**load(), TEXT: _TEXT}
+        for name, parser in (user or {}).items():
+            if name in self._by_name or name == AUTO:
+                raise ConfigError(
+                    "configuration", f"formats.{name}", "a format of this name is built in", f"call it my_{name}"
+                )
+            self._by_name[name] = parser
+
+    def names(self) -> list[str]:
+        """Every format that has a parser, in alphabetical order (`auto` has none)."""
+        return sorted(self._by_name)
+
+    def get(self, name: str, options: Mapping[str, Any] | None = None) -> Parser:
+        """The parser called `name`; `ConfigError` for an unknown one, and for `auto`, which has to be decided first.
+
+        With the option `inner`, `syslog` is the inner format inside syslog lines: its card, its events, and what the
+        envelope adds.
+        """
+        if name == AUTO:
+            raise ConfigError(
+                "formats", name, "auto is decided on a stream's first lines", "name a format, or use it for an input"
+            )
+        parser = self._by_name.get(name)
+        if parser is None:
+            raise ConfigError("formats", name, "no such format", self.suggestion(name))
+        inner = (options or {}).get("inner")
+        if name == SYSLOG and inner is not None:
+            problem = self._inner_problem(inner)
+            if problem:
+                raise ConfigError("formats", "options.inner", problem, "name the format of the message")
+            return _inside_syslog(self._by_name[inner])
+        return parser
+
+    def suggestion(self, name: str) -> str:
+        """A hint for an unknown name: the nearest one, else where the list is."""
+        near = get_close_matches(name, [*self._by_name, AUTO], n=1)
+        return f"did you mean {near[0]}?" if near else "run fieldtrail formats for the list"
+
+    def check(self, name: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What is wrong with an input's `format` and `options`, as (key, sentence) pairs; empty where all is well."""
+        if name != AUTO and name not in self._by_name:
+            return [("format", f"no format is called {name!r}; {self.suggestion(name)}")]
+        known = dict(self._by_name[name].format.options) if name != AUTO else {}
+        problems = []
+        if name == SYSLOG and "inner" in options:
+            problem = self._inner_problem(options["inner"])
+            if problem:
+                problems.append(("options.inner", problem))
+            else:
+                known.update(self._by_name[options["inner"]].format.options)
+        for key in options:
+            if key not in known:
+                near = get_close_matches(key, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(known)) or 'no options'}"
+                problems.append((f"options.{key}", f"the format {name} has no such option; {hint}"))
+        return problems
+
+    def decide(self, sample: bytes, ctx: Context) -> str:
+        """The format of a stream that begins with `sample`: at least one whole line; a cut last one is not looked at.
+
+        A format is ruled out by its literals, else it parses the first lines. A format that is not generic wins if it
+        accepts at least half of them, and of several the one that accepts most; else the one that accepts most at all,
+        where `json` takes objects that nobody knows. Lines that are none of this are `text`.
+        """
+        lines = _lines(sample)
+        if not lines:
+            return TEXT
+        accepted: dict[str, int] = {}
+        for name, parser in sorted(self._by_name.items()):
+            if not parser.format.auto:
+                continue
+            if parser.literals and not any(literal in sample for literal in parser.literals):
+                continue
+            count = sum(not isinstance(parser.parse(line, ctx), Rejected) for line in lines)
+            if count:
+                accepted[name] = count
+        specific = {name: count for name, count in accepted.items() if not self._by_name[name].format.generic}
+        if specific and max(specific.values()) * 2 >= len(lines):
+            return max(specific, key=specific.__getitem__)
+        if not accepted:
+            return TEXT
+        return max(accepted, key=lambda name: (accepted[name], name in specific))
+
+    def complete(self, name: str, line: bytes) -> bool:
+        """Whether an unterminated last line is a whole record, so that `--once` may take it.
+
+        JSON says where it ends; a line of text may always go on.
+        """
+        if name in (TEXT, SYSLOG) or not line.lstrip().startswith((b"{", b"[")):
+            return False
+        return not isinstance(decode(line), Rejected)
+
+    def _inner_problem(self, inner: Any) -> str | None:
+        if not isinstance(inner, str):
+            return "must be the name of a format"
+        if inner in _NO_INNER:
+            return f"{inner} cannot stand inside syslog"
+        if inner not in self._by_name:
+            return f"no format is called {inner!r}; {self.suggestion(inner)}"
+        return None
+
+
+def _lines(sample: bytes) -> list[bytes]:
+    """The first lines that are not empty, without line ends; a cut last one counts only if it is alone."""
+    whole, end, tail = sample.rpartition(b"\n")
+    lines = [
+        line for line in (part.rstrip(b"\r") for part in whole.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES]) if line
+    ]
+    return lines if end and lines else [tail] if tail.strip() else []
+
+
+def _inside_syslog(inner: Parser) -> Parser:
+    """`inner` for messages that stand in syslog lines."""
+    parse_inner: Parse = inner.parse
+
+    def parse(record: bytes, ctx: Context, /) -> list[Operation] | Rejected:
+        envelope = syslog.unwrap(record, ctx)
+        if isinstance(envelope, Rejected):
+            return envelope
+        message = envelope.message.lstrip()
+        if message.startswith(_CEE_COOKIE):
+            message = message[len(_CEE_COOKIE) :].lstrip()
+        operations = parse_inner(message, ctx)
+        if isinstance(operations, Rejected):
+            return Rejected(f"inside syslog: {operations.reason}")
+        around = syslog.fields_of(envelope)
+        for operation in operations:
+            if operation.time is None:
+                operation.time = envelope.time
+            fields = operation.fields
+            for name, value in around.items():
+                fields.setdefault(name, value)
+        return operations
+
+    card = replace(inner.format, title=f"{inner.format.title}, inside syslog", options=syslog.FORMAT.options)
+    return Parser(card, parse, inner.doc)

@@ -1,0 +1,1 @@
+"""Where records come from. Each input implements `shipper.model.Input`; `agent.py` builds them by name."""

@@ -1,0 +1,189 @@
+"""Hints from the system that a file may have changed (watchdog, on Linux inotify). Never relied on.
+
+inotify drops events when its queue is full, says nothing on network file systems, of writes through mmap or to the
+target of a link, and its watches end with the directory. So a hint only lets the next look happen earlier; what counts
+is the scan. A handler sets flags and returns.
+
+A directory in which more than `BUSY` events a second arrive is not watched for `PAUSE` seconds: events would then cost
+more than looking, and a busy file is read without being told.
+"""
+
+# ruff: noqa: PTH116 (thousands of names are looked at each second: plain strings)
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Final
+
+from watchdog.events import (
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterable
+
+    from watchdog.observers.api import BaseObserver, ObservedWatch
+
+BUSY: Final = 200.0
+PAUSE: Final = 30.0
+_MAX_WATCHES: Final = 1024
+_EVENTS: Final[list[type[FileSystemEvent]]] = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent, FileDeletedEvent]
+_OVERFLOW_LOGGER: Final = "watchdog.observers.inotify_c"
+
+
+class _Handler(FileSystemEventHandler):
+    """The events of one directory."""
+
+    def __init__(self, hints: Hints) -> None:
+        self._hints = hints
+        self.count = 0
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Called in watchdog's thread; an exception here would end it."""
+        self.count += 1
+        self._hints.poke(moved=not isinstance(event, FileModifiedEvent))
+
+
+class _Overflow(logging.Handler):
+    """watchdog tells of an overflow of the kernel's queue in its log only."""
+
+    def __init__(self, hints: Hints) -> None:
+        super().__init__(logging.WARNING)
+        self._hints = hints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in str(record.msg):
+            self._hints.overflows += 1
+            self._hints.poke(moved=True)
+
+
+class _Watch:
+    __slots__ = ("handler", "inode", "watch")
+
+    def __init__(self, inode: tuple[int, int], handler: _Handler, watch: ObservedWatch) -> None:
+        self.inode = inode
+        self.handler = handler
+        self.watch = watch
+
+
+class Hints:
+    """Watches on some directories. `wake` is set at each event, so that the reader need not wait for its turn.
+
+    `whole` is True while every directory is watched: only then the absence of a hint says that looking can wait for the
+    next scan. `overflows` counts lost events; `failures` holds the directories that cannot be watched, with the cause.
+    """
+
+    def __init__(self, wake: threading.Event | None) -> None:
+        self._wake = wake
+        self._changed = False
+        self._moved = False
+        self._observer: BaseObserver | None = None
+        self._watches: dict[str, _Watch] = {}
+        self._paused: dict[str, float] = {}
+        self._last = 0.0
+        self._overflow = _Overflow(self)
+        self.whole = False
+        self.overflows = 0
+        self.failures: dict[str, str] = {}
+
+    def poke(self, *, moved: bool) -> None:
+        """Something happened: a write, or (`moved`) a file came, went or was renamed."""
+        self._changed = True
+        if moved:
+            self._moved = True
+        if self._wake is not None:
+            self._wake.set()
+
+    def changed(self) -> bool:
+        """Whether something happened since this was asked last."""
+        changed, self._changed = self._changed, False
+        return changed
+
+    @property
+    def moved(self) -> bool:
+        """Whether files came, went or were renamed since the last `update`."""
+        return self._moved
+
+    def clear(self) -> None:
+        """A scan begins: what happened before it is seen by it."""
+        self._changed = self._moved = False
+
+    def update(self, directories: Iterable[str], now: float) -> None:
+        """Watch these directories from now on (`now` is monotonic). Never raises: what cannot be watched is scanned."""
+        wanted = {path: inode for path in sorted(directories) if (inode := _inode(path)) is not None}
+        if self._observer is not None and not self._observer.is_alive():
+            self._stop()
+        elapsed, self._last = now - self._last, now
+        for path, watch in list(self._watches.items()):
+            rate = watch.handler.count / elapsed if elapsed > 0 else 0.0
+            watch.handler.count = 0
+            if wanted.get(path) != watch.inode:  # gone, or another directory by now: its watch is dead
+                self._unwatch(path)
+            elif rate > BUSY:
+                self._unwatch(path)
+                self._paused[path] = now + PAUSE
+        self._paused = {path: until for path, until in self._paused.items() if until > now}
+        self.failures = {}
+        for path, inode in wanted.items():
+            if path in self._watches or path in self._paused:
+                continue
+            if len(self._watches) >= _MAX_WATCHES:
+                self.failures[path] = f"more than {_MAX_WATCHES} directories"
+            else:
+                self._watch(path, inode)
+        self.whole = bool(wanted) and all(path in self._watches for path in wanted)
+
+    def _watch(self, path: str, inode: tuple[int, int]) -> None:
+        handler = _Handler(self)
+        try:
+            if self._observer is None:
+                self._start()
+            assert self._observer is not None
+            watch = self._observer.schedule(handler, path, recursive=False, event_filter=_EVENTS)
+        except OSError as error:  # no such directory any more, or a limit of inotify
+            self.failures[path] = error.strerror or str(error)
+            return
+        self._watches[path] = _Watch(inode, handler, watch)
+
+    def _unwatch(self, path: str) -> None:
+        watch = self._watches.pop(path)
+        if self._observer is not None:
+            with contextlib.suppress(KeyError, OSError):  # the watch ended with its directory
+                self._observer.unschedule(watch.watch)
+
+    def _start(self) -> None:
+        logging.getLogger(_OVERFLOW_LOGGER).addHandler(self._overflow)
+        observer = Observer()
+        observer.start()
+        self._observer = observer
+
+    def _stop(self) -> None:
+        logging.getLogger(_OVERFLOW_LOGGER).removeHandler(self._overflow)
+        self._watches.clear()
+        self.whole = False
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            if observer.is_alive():
+                observer.join(5.0)
+
+    def close(self) -> None:
+        """End the threads. May be called twice."""
+        self._stop()
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

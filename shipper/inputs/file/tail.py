@@ -1,0 +1,375 @@
+"""The file input: follows files that match some paths and gives out their lines.
+
+`read` never blocks and never raises for what the file system does: what cannot be read is a `Problem` and is tried
+again, what cannot be read any more is a `Loss`. Every `Chunk` carries the position after exactly its records; a chunk
+without records only moves the position (the file was renamed, or proved to be a copy of one that is known).
+
+Reading runs ahead of the journal: after a restart the input goes on where the last kept position of each stream says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from shipper.errors import ConfigError
+from shipper.framing import MAX_LINE
+from shipper.inputs.file.discovery import Discovery
+from shipper.inputs.file.follow import Follower, Loss
+from shipper.inputs.file.hints import Hints
+from shipper.inputs.file.identity import Position
+from shipper.inputs.file.reader import Stream, Turn
+from shipper.model import Chunk
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from shipper.clock import Clock
+    from shipper.inputs.file.handles import Problem
+    from shipper.model import Record
+
+TURN: Final = 512 * 1024
+"""Bytes read of one file before the next has its turn."""
+SAMPLE: Final = 64 * 1024
+"""Bytes on which the format is decided, or what there is after `SAMPLE_WAIT` seconds with at least one line."""
+SAMPLE_WAIT: Final = 1.0
+_MIN_SCAN: Final = 0.05  # between scans that hints ask for
+_MAX_CUTS: Final = 10_000
+_PATIENCE: Final = 64
+"""Budgets that one `read` may spend as long as no line is complete."""
+
+
+class Cut(NamedTuple):
+    """A record that is not a whole line. `why`: `long` (its first bytes only) or `unterminated` (it had no line end).
+
+    `length`: the true length of the line in bytes.
+    """
+
+    path: str
+    stream: str
+    offset: int
+    length: int
+    why: str
+
+
+class FileInput:
+    """Implements `shipper.model.Input` for files; for one thread.
+
+    `paths` are file names and globs (see `discovery`), `format` a format's name or `auto`. With `auto`, `decide` is
+    called once per stream with its first complete lines (LF between them, UTF-8) and returns the format's name, which
+    is kept in the position. `once`: the files that match at the first `read`, to their size then; the last line, if it
+    has no end, only if `complete(format, line)` says that it is whole. `wake` is set when there may be something to
+    read. `scan_interval` and `grace` in seconds; `max_open_files` caps descriptors; `max_line` in bytes.
+
+    Raises `ConfigError` for paths that can never name files and for `auto` without `decide`.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 (the protocol's name)
+        paths: Sequence[str],
+        *,
+        clock: Clock,
+        format: str,  # noqa: A002 (the configuration's name)
+        decide: Callable[[bytes], str] | None = None,
+        once: bool = False,
+        complete: Callable[[str, bytes], bool] | None = None,
+        exclude: Sequence[str] = (),
+        wake: threading.Event | None = None,
+        scan_interval: float = 1.0,
+        max_open_files: int = 512,
+        grace: float = 60.0,
+        use_watchdog: bool = True,
+        max_line: int = MAX_LINE,
+    ) -> None:
+        if format == "auto" and decide is None:
+            raise ConfigError("read files", id, "format auto needs a way to decide", "name a format")
+        self.id = id
+        self._clock = clock
+        self._format = format
+        self._decide = decide
+        self._once = once
+        self._complete = complete
+        self._interval = scan_interval
+        self._discovery = Discovery(paths, exclude)
+        self._follower = Follower(
+            self._discovery,
+            form="" if format == "auto" else format,
+            once=once,
+            max_open=max(1, max_open_files),
+            grace=grace,
+            max_line=max_line,
+        )
+        self._hints = Hints(wake) if use_watchdog and not once else None
+        self._queue: deque[Stream] = deque()
+        self._queued: set[str] = set()
+        self._last_scan: float | None = None
+        self._left: list[tuple[str, int, int]] = []
+        self._cuts: deque[Cut] = deque(maxlen=_MAX_CUTS)
+        self._ended: list[str] = []
+        self._missing: list[str] = []
+
+    # -- the protocol ----------------------------------------------------------------------------------------------
+
+    def restore(self, positions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take over kept positions by stream id, before the first `read`.
+
+        Raises `ConfigError` for a position that a newer release wrote, `CorruptError` for one that is none.
+        """
+        self._follower.restore({name: Position.from_json(name, value) for name, value in positions.items()})
+
+    def read(self, budget: int) -> Iterator[Chunk]:
+        """Look, and give out what can be read now, about `budget` bytes at the most."""
+        now = self._clock.monotonic()
+        self._refresh(now)
+        yield from self._outgoing()
+        used = waiting = 0
+        # A line that is longer than the budget is read in one go: an empty answer means that there is nothing to read.
+        given = False
+        while (used < budget or (not given and used < _PATIENCE * budget)) and waiting < len(self._queue):
+            stream = self._queue.popleft()
+            self._queued.discard(stream.id)
+            if stream.over or not stream.ready:
+                continue
+            if not self._may_read(stream, now):
+                self._enqueue(stream)
+                waiting += 1
+                continue
+            waiting = 0
+            before = stream.read_to
+            turn = self._turn(stream, min(TURN, budget - used) if used < budget else TURN, now)
+            used += max(0, stream.read_to - before)
+            if turn is not None and turn.records:
+                given = True
+                yield self._chunk(stream, turn.records, stream.position().to_json(), turn.mtime)
+            if turn is not None:
+                stream.ready = turn.more
+            if stream.ready:
+                self._enqueue(stream)
+            yield from self._outgoing()
+        if self._once:
+            yield from self._conclude()
+
+    def done(self) -> bool:
+        """With `once`: True when every file was read to the size it had, or given up. Else False."""
+        if not self._once or self._last_scan is None or self._follower.outbox:
+            return False
+        return all(stream.over for stream in self._follower.streams.values())
+
+    def close(self) -> None:
+        """Close all files and end all threads. May be called twice."""
+        if self._hints is not None:
+            self._hints.close()
+        self._follower.close()
+        self._queue.clear()
+        self._queued.clear()
+
+    # -- what there is to tell -------------------------------------------------------------------------------------
+
+    def left(self) -> list[tuple[str, int, int]]:
+        """With `once`: the unterminated last lines that were not given out, as (path, offset, bytes)."""
+        return list(self._left)
+
+    def losses(self) -> list[Loss]:
+        """What was lost since the last call."""
+        taken = list(self._follower.losses)
+        self._follower.losses.clear()
+        return taken
+
+    def cuts(self) -> list[Cut]:
+        """Records given out since the last call that are not whole lines; ask after each chunk to match them."""
+        taken = list(self._cuts)
+        self._cuts.clear()
+        return taken
+
+    def ended(self) -> list[str]:
+        """Stream ids since the last call of which no more can come and whose last chunk was given out.
+
+        Their positions need not be kept any longer once those chunks are kept; a position that is still there at the
+        next start is looked for, and reported as lost if its file is gone.
+        """
+        taken, self._ended = self._ended, []
+        return taken
+
+    def problems(self) -> list[Problem]:
+        """What cannot be read now, at most 1,000 entries; they go away by themselves."""
+        return self._follower.handles.problems(
+            [*self._follower.looking, *((path, "no such file") for path in self._missing)]
+        )
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """Files that match and are not read, with the reason."""
+        return [
+            (path, "compressed: its lines were read before it was packed, or must be unpacked")
+            for path, _ in self._follower.skipped.values()
+        ]
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """Per stream: `stream`, `path`, `offset`, `size`, `lag` (bytes not given out), `format`, `state`."""
+        return [
+            {
+                "stream": stream.id,
+                "path": stream.path,
+                "offset": stream.offset,
+                "size": stream.size,
+                "lag": max(0, stream.size - stream.offset),
+                "format": stream.format,
+                "state": _state(stream),
+            }
+            for stream in list(self._follower.streams.values())
+        ]
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def _refresh(self, now: float) -> None:
+        follower, hints = self._follower, self._hints
+        if self._last_scan is None:
+            if self._once:
+                self._missing = self._discovery.missing()
+            self._scan(now)
+        elif self._once:
+            follower.settle(now)
+        else:
+            since = now - self._last_scan
+            if since >= self._interval or (hints is not None and hints.moved and since >= _MIN_SCAN):
+                self._scan(now)
+            elif hints is None or not hints.whole or hints.changed():
+                follower.glance(now)
+                follower.settle(now)
+        self._enqueue_ready()
+
+    def _scan(self, now: float) -> None:
+        if self._hints is not None:
+            self._hints.clear()
+        self._follower.scan(now)
+        if not self._once:
+            self._follower.tick(now)
+        if self._hints is not None:
+            before = self._hints.whole
+            self._hints.update(self._follower.directories, now)
+            if self._hints.whole and not before:
+                self._follower.glance(now)  # what happened before the watches stood
+        self._last_scan = now
+
+    def _enqueue(self, stream: Stream) -> None:
+        if stream.id not in self._queued:
+            self._queued.add(stream.id)
+            self._queue.append(stream)
+
+    def _enqueue_ready(self) -> None:
+        for stream in self._follower.streams.values():
+            if stream.ready and not stream.over:
+                self._enqueue(stream)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def _may_read(self, stream: Stream, now: float) -> bool:
+        """Whether it is this stream's turn: known for new, after its predecessor, readable, with a format."""
+        if stream.fresh:
+            return False
+        if stream.wait is not None:
+            other, target = stream.wait
+            gone = other.over or self._follower.streams.get(other.id) is not other
+            if not (gone or other.retry is not None or other.read_to >= target):
+                return False
+            stream.wait = None
+        if not self._follower.handles.ensure(stream, now):
+            return False
+        try:
+            if stream.read_to == 0 and stream.packed():
+                self._follower.skip(stream)
+                return False
+            return bool(stream.format) or self._decided(stream, now)
+        except OSError as error:
+            self._follower.fail(stream, error, now)
+            return False
+
+    def _decided(self, stream: Stream, now: float) -> bool:
+        """Choose the format of a stream, if enough of it is there. Raises OSError."""
+        lines, rest, full = stream.sample(SAMPLE)
+        final = self._once or not stream.linked
+        if not lines and not full and not (final and rest):
+            return final  # nothing but empty lines, or nothing at all: there is nothing to give out
+        if stream.sampled is None:
+            stream.sampled = now
+        if not (full or final or now - stream.sampled >= SAMPLE_WAIT):
+            return False
+        self._choose(stream, lines or rest)
+        return True
+
+    def _choose(self, stream: Stream, sample: bytes) -> None:
+        assert self._decide is not None
+        stream.format = self._decide(sample)
+
+    def _turn(self, stream: Stream, count: int, now: float) -> Turn | None:
+        """Read once; None when it did not work."""
+        start = stream.read_to
+        try:
+            turn = stream.read(count)
+        except OSError as error:
+            self._follower.fail(stream, error, now)
+            return None
+        self._follower.handles.works(stream)
+        if turn.changed:
+            self._follower.changed(stream, now)
+            self._scan(now)  # the copy, if it was copied before it was truncated, is there by now
+            self._enqueue_ready()
+            return None
+        if stream.read_to != start:
+            stream.grown = now
+        return turn
+
+    def _chunk(
+        self, stream: Stream, records: Sequence[Record], position: Mapping[str, Any], mtime: float | None
+    ) -> Chunk:
+        if stream.framer.truncated:
+            for offset, length in stream.framer.truncated.items():
+                self._cuts.append(Cut(stream.path, stream.id, offset, length, "long"))
+            stream.framer.truncated.clear()
+        return Chunk(self.id, stream.id, stream.path, stream.format, records, position, self._clock.now(), mtime)
+
+    def _outgoing(self) -> Iterator[Chunk]:
+        """What the follower has to tell beside what is read."""
+        outbox = self._follower.outbox
+        while outbox:
+            stream, records, position, last = outbox.popleft()
+            if records and not stream.format:
+                self._choose(stream, b"\n".join(record.data for record in records))
+                position = {**position, "format": stream.format}
+            for record in records:
+                self._cuts.append(Cut(stream.path, stream.id, record.offset, record.length, "unterminated"))
+            if records or not last:
+                mtime = stream.mtime_ns / 1e9 if stream.mtime_ns else None
+                yield self._chunk(stream, records, position, mtime)
+            if last:
+                self._ended.append(stream.id)
+
+    # -- once ------------------------------------------------------------------------------------------------------
+
+    def _conclude(self) -> Iterator[Chunk]:
+        """Close the account of each file that was read to the size it had at the start."""
+        for stream in list(self._follower.streams.values()):
+            if stream.over or stream.unread or (stream.fresh and stream.limit):
+                continue
+            stream.over = True
+            length = stream.read_to - stream.offset
+            if not length or stream.framer.hollow:
+                continue
+            if self._complete is None or not self._complete(stream.format, stream.framer.partial):
+                self._left.append((stream.path, stream.offset, length))
+                continue
+            record = stream.flush()
+            if record is not None:
+                position = stream.position().to_json()
+                yield self._chunk(stream, [record], position, stream.mtime_ns / 1e9)
+
+
+def _state(stream: Stream) -> str:
+    if stream.retry is not None:
+        return "failing"
+    if stream.fresh:
+        return "held"
+    if not stream.linked:
+        return "away"
+    return "closed" if stream.closed else "following"

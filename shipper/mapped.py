@@ -1,0 +1,304 @@
+"""A user's own JSON log, mapped by configuration (`formats:`), as a parser like any other.
+
+A mapping is turned into plain tables once; a record is decoded, the mapped members are taken out of it, and what is
+left goes to `trail.raw`, so that no field of the source is lost. Pure: bytes in, operations out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Rejected, Time
+from parsers._json import decode
+from shipper.errors import ConfigError
+from shipper.schema import converter, suggest
+
+if TYPE_CHECKING:
+    from shipper.config import FormatSection
+
+_MISSING: Final = object()
+
+_SPECIAL: Final = {
+    "event.action": "action",
+    "event.id": "id",
+    "event.code": "code",
+    "event.outcome": "outcome",
+    "trail.operation.id": "id",
+    "trail.object.type": "object_type",
+    "trail.object.id": "object_id",
+    "trail.object.name": "object_name",
+    "trail.actor.type": "actor_type",
+    "trail.actor.confidence": "actor_confidence",
+    "trail.interface": "interface",
+    "message": "message",
+}
+"""Targets that are attributes of the operation rather than further fields."""
+
+_OURS_ALONE: Final = ("@timestamp", "ecs.version", "event.created", "event.kind", "event.module", "event.dataset")
+_OURS_PREFIX: Final = ("data_stream.", "agent.", "seal.", "trail.change.", "trail.origin.", "trail.checkpoint.")
+
+_OUTCOMES: Final = {"success": "success", "failure": "failure", "unknown": "unknown"}
+
+
+def _split(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
+def _take(data: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """The member at `path`, removed; containers that this leaves empty go with it. A literal dotted key counts too."""
+    if len(path) == 1:
+        return data.pop(path[0], _MISSING)
+    child = data.get(path[0])
+    if isinstance(child, dict):
+        value = _take(child, path[1:])
+        if value is not _MISSING:
+            if not child:
+                del data[path[0]]
+            return value
+    return data.pop(".".join(path), _MISSING)
+
+
+class _Plan:
+    """All mapped paths, grouped by the object that holds them, so that a line is walked once.
+
+    `take` removes every mapped member and returns {path: value} of those that are there.
+    """
+
+    __slots__ = ("_deep", "_groups", "_top")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        self._top: list[str] = []
+        self._deep: list[tuple[str, tuple[str, ...]]] = []
+        for path in dict.fromkeys(paths):
+            parts = _split(path)
+            if len(parts) == 1:
+                self._top.append(path)
+            elif len(parts) == 2:
+                groups.setdefault(parts[0], []).append((parts[1], path))
+            else:
+                self._deep.append((path, parts))
+        self._groups = list(groups.items())
+
+    def take(self, data: dict[str, Any]) -> dict[str, Any]:
+        found = {}
+        for path, parts in self._deep:
+            value = _take(data, parts)
+            if value is not _MISSING:
+                found[path] = value
+        for name, members in self._groups:
+            child = data.get(name)
+            if type(child) is dict:
+                for key, path in members:
+                    if key in child:
+                        found[path] = child.pop(key)
+                if not child:
+                    del data[name]
+            for _, path in members:
+                if path in data:  # a key that holds the dot itself
+                    found.setdefault(path, data.pop(path))
+        for path in self._top:
+            if path in data:
+                found[path] = data.pop(path)
+        return found
+
+
+class MappedFormat:
+    """A compiled mapping. `problems` of a mapping are raised together as `ConfigError` by `compile_format`."""
+
+    __slots__ = (
+        "_actions",
+        "_change_keys",
+        "_changes_path",
+        "_constants",
+        "_default_action",
+        "_further",
+        "_kind",
+        "_pairs",
+        "_plan",
+        "_special",
+        "_time",
+        "format",
+        "name",
+    )
+
+    def __init__(self, name: str, section: FormatSection) -> None:
+        self.name = name
+        module = section.module or name
+        self.format = Format(name=name, module=module, vendor=section.vendor or name, title="mapped JSON", auto=False)
+        self._kind = section.kind
+        self._time = (section.time.field, section.time.layout) if section.time else None
+        self._special = [(_SPECIAL[target], path) for target, path in section.map.items() if target in _SPECIAL]
+        self._further = [(target, path) for target, path in section.map.items() if target not in _SPECIAL]
+        self._constants = dict(section.constants)
+        self._actions = dict(section.actions)
+        changes = section.changes
+        self._pairs = bool(changes and changes.pairs)
+        self._changes_path = (changes.pairs or changes.list) if changes else None
+        self._change_keys = (changes.field, changes.old, changes.new, changes.label) if changes else ("", "", "", None)
+        paths = list(section.map.values())
+        if self._time is not None:
+            paths.append(self._time[0])
+        if self._changes_path is not None:
+            paths.append(self._changes_path)
+        self._plan = _Plan(paths)
+        self._default_action = section.default_action or ("field.update" if changes else "log.message")
+
+    def parse(self, record: bytes, ctx: Context, /) -> list[Operation] | Rejected:
+        """One operation per line; a line that is no JSON object is refused."""
+        del ctx
+        data = decode(record)
+        if type(data) is not dict:
+            return data if isinstance(data, Rejected) else Rejected("not a JSON object")
+        found = self._plan.take(data)
+        operation = Operation(self._default_action, self._kind)
+        if self._time is not None:
+            path, layout = self._time
+            value = found.get(path)
+            if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+                operation.time = Time(value, layout)
+            elif path in found:
+                _put_back(data, path, value)
+        for attribute, path in self._special:
+            value = found.get(path)
+            if value is None:
+                continue
+            text = value if type(value) is str else _text(value)
+            if text is None:
+                _put_back(data, path, value)
+            else:
+                setattr(operation, attribute, text)
+        fields = operation.fields
+        if self._constants:
+            fields.update(self._constants)
+        for target, path in self._further:
+            value = found.get(path)
+            if value is not None:
+                fields[target] = value
+        if self._changes_path is not None:
+            changed = found.get(self._changes_path)
+            if changed is not None:
+                self._read_changes(changed, data, operation)
+        self._settle(operation)
+        operation.raw = data
+        return [operation]
+
+    def _settle(self, operation: Operation) -> None:
+        """Translate the verb, and say of the actor only what the source said."""
+        verb = operation.action
+        ours = self._actions.get(verb, verb)
+        if operation.code is None and ours != verb:
+            operation.code = verb
+        operation.action = ours
+        if operation.outcome is not None:
+            operation.outcome = _OUTCOMES.get(operation.outcome.lower(), operation.outcome)
+        fields = operation.fields
+        if (
+            "user.id" in fields or "user.name" in fields or "user.email" in fields
+        ) and operation.actor_type == "unknown":
+            operation.actor_type = "user"
+        if operation.actor_type != "unknown" and operation.actor_confidence == "unknown":
+            operation.actor_confidence = "asserted"
+
+    def _read_changes(self, found: Any, data: dict[str, Any], operation: Operation) -> None:
+        assert self._changes_path is not None
+        changes = operation.changes
+        if self._pairs:
+            if not isinstance(found, dict) or not all(isinstance(v, list) and len(v) == 2 for v in found.values()):
+                _put_back(data, self._changes_path, found)
+                return
+            changes.extend(Change(name, pair[0], pair[1]) for name, pair in found.items())
+        else:
+            field, old, new, label = self._change_keys
+            if isinstance(found, dict):
+                found = [found]
+            if not isinstance(found, list):
+                _put_back(data, self._changes_path, found)
+                return
+            odd: list[Any] = []
+            for item in found:
+                name = item.get(field) if isinstance(item, dict) else None
+                if not isinstance(name, str):
+                    odd.append(item)
+                    continue
+                # A list that gives only one of the two says that the other was, or is, not there.
+                has_old, has_new = old in item, new in item
+                derivation = "native" if has_old else "new_only"
+                before = item[old] if has_old else (UNKNOWN if has_new else ABSENT)
+                after = item[new] if has_new else ABSENT
+                text = item.get(label) if label else None
+                changes.append(
+                    Change(name, before, after, text if isinstance(text, str) else None, derivation=derivation)
+                )
+                known = {field, old, new, label}
+                if len(item) > 2 and not known.issuperset(item):
+                    odd.append({key: value for key, value in item.items() if key not in known or key == field})
+            if odd:
+                _put_back(data, self._changes_path, odd)
+        if not changes:
+            operation.no_change = not found
+
+
+def _put_back(data: dict[str, Any], path: str, value: Any) -> None:
+    """What could not be used stays in the leftovers, at its own path."""
+    parts = _split(path)
+    here = data
+    for part in parts[:-1]:
+        child = here.setdefault(part, {})
+        if not isinstance(child, dict):
+            data[path] = value
+            return
+        here = child
+    here[parts[-1]] = value
+
+
+def _text(value: Any) -> str | None:
+    """A scalar as text, or None."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    return None
+
+
+def compile_formats(
+    sections: Mapping[str, FormatSection], actions: Mapping[str, Any], taken: frozenset[str], place: str
+) -> dict[str, MappedFormat]:
+    """All user formats, compiled; every unknown field or verb at once as `ConfigError` with its path."""
+    problems: list[tuple[str, str]] = []
+    for name, section in sections.items():
+        path = f"formats.{name}"
+        if name in taken or name == "auto":
+            problems.append((path, f"{name} is a built-in format; choose another name"))
+        for where, names in (("map", list(section.map)), ("constants", list(section.constants))):
+            for target in names:
+                problem = _target_problem(target, constant=where == "constants")
+                if problem:
+                    problems.append((f"{path}.{where}.{target}", problem))
+        for verb, ours in (*section.actions.items(), ("default_action", section.default_action)):
+            if ours is not None and ours not in actions:
+                where = "default_action" if verb == "default_action" else f"actions.{verb}"
+                problems.append(
+                    (f"{path}.{where}", f"{ours!r} is not an action of ours; see `fieldtrail formats json`")
+                )
+    if problems:
+        raise ConfigError("read configuration", place, f"{len(problems)} problem(s) in formats", "", tuple(problems))
+    return {name: MappedFormat(name, section) for name, section in sections.items()}
+
+
+def _target_problem(target: str, *, constant: bool) -> str | None:
+    if constant and target in {"event.category", "event.type", "event.kind"}:
+        return None
+    if target in _SPECIAL and not constant:
+        return None
+    if target in _OURS_ALONE or target.startswith(_OURS_PREFIX):
+        return "is filled by Fieldtrail itself"
+    try:
+        converter(target)
+    except KeyError:
+        near = suggest(target)
+        return "no such field" + (f"; did you mean {near[0]}?" if near else "")
+    return None

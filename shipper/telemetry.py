@@ -1,0 +1,155 @@
+"""The one catalogue of the agent's own events.
+
+Level by consequence: WARN = nothing was lost, ERROR = something was, or a person is needed. Each call is per batch or
+per incident, never per event, and none takes a value from a log line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger("fieldtrail")
+
+
+def agent_started(*, log: str, size: int, inputs: int, outputs: int, version: str) -> None:
+    """The agent has recovered its state and reads."""
+    _log.info("agent started", log=log, size=size, inputs=inputs, outputs=outputs, version=version)
+
+
+def agent_stopped(*, log: str, size: int, pending: dict[str, int]) -> None:
+    """The agent has closed its log with a checkpoint. `pending`: documents not delivered yet, by output."""
+    _log.info("agent stopped", log=log, size=size, pending=pending)
+
+
+def default_policy() -> None:
+    """No privacy policy is configured; what is sealed cannot be unsaid."""
+    _log.warning(
+        "no privacy policy configured: values of bank, tax and government-id fields are masked, credentials dropped,"
+        " all others are sealed as they are, and what is sealed cannot be unsaid",
+        hint="add `privacy: {rules: [...]}` to the configuration",
+    )
+
+
+def generation_opened(*, origin: str, reason: str, previous: str | None) -> None:
+    """A new log begins: the first one, or after a state that must not be continued."""
+    if previous is None:
+        _log.info("log opened", origin=origin)
+    else:
+        _log.error("new log generation opened", origin=origin, previous=previous, reason=reason)
+
+
+def tail_truncated(*, place: str, bytes_cut: int) -> None:
+    """A frame that a crash cut short was removed; it had been acknowledged to nobody."""
+    _log.warning("journal: unfinished frame removed", place=place, bytes=bytes_cut)
+
+
+def journal_damaged(*, place: str, offset: int, length: int, first: int | None, last: int | None) -> None:
+    """Stored bytes are not what was written: the frames named cannot be delivered."""
+    _log.error(
+        "journal: damaged bytes skipped",
+        place=place,
+        offset=offset,
+        length=length,
+        first_seq=first,
+        last_seq=last,
+        hint="fieldtrail journal check",
+    )
+
+
+def journal_full(*, used: int, limit: int) -> None:
+    """Reading pauses until outputs have caught up."""
+    _log.warning("journal full: reading is paused until an output catches up", used=used, limit=limit)
+
+
+def journal_failed(*, cause: str, retry_in: float) -> None:
+    """A frame could not be kept; nothing was acknowledged, reading pauses."""
+    _log.warning("journal: frame not kept, will try again", cause=cause, retry_in=round(retry_in, 1))
+
+
+def journal_resumed() -> None:
+    """Frames are kept again."""
+    _log.info("journal: frames are kept again")
+
+
+def output_failing(*, output: str, cause: str, retry_in: float) -> None:
+    """A destination does not take documents now; the journal holds them."""
+    _log.warning("output not reachable, will try again", output=output, cause=cause, retry_in=round(retry_in, 1))
+
+
+def output_recovered(*, output: str, tries: int) -> None:
+    """A destination takes documents again."""
+    _log.info("output reachable again", output=output, tries=tries)
+
+
+def documents_refused(*, output: str, count: int, kind: str) -> None:
+    """Documents went to the dead letters."""
+    _log.error(
+        "documents refused, moved to the dead letters",
+        output=output,
+        count=count,
+        type=kind,
+        hint=f"fieldtrail dlq list --output {output}",
+    )
+
+
+def fork_found(*, output: str, count: int, first: str) -> None:
+    """The destination holds other content under ids of this log."""
+    _log.error(
+        "FORK: the destination holds another document under an id of this log",
+        output=output,
+        count=count,
+        first=first,
+        hint="fieldtrail verify --help",
+    )
+
+
+def frames_missing(*, output: str, first: int, last: int, reason: str) -> None:
+    """Frames that an output still needed are gone or damaged."""
+    _log.error("journal frames missing for output", output=output, first_seq=first, last_seq=last, reason=reason)
+
+
+def output_failed(*, output: str, cause: str) -> None:
+    """An output's thread ended by a bug of ours."""
+    _log.error("output stopped by an internal error", output=output, cause=cause)
+
+
+def input_problem(*, input_id: str, path: str, cause: str) -> None:
+    """A file cannot be read now; it is tried again."""
+    _log.warning("input: cannot read, will try again", input=input_id, path=path, cause=cause)
+
+
+def input_loss(*, input_id: str, path: str, offset: int, seen: int | None) -> None:
+    """Bytes that had been seen were gone before they could be read."""
+    _log.error("input: bytes lost before they could be read", input=input_id, path=path, offset=offset, seen_size=seen)
+
+
+def line_left(*, input_id: str, path: str, offset: int, length: int) -> None:
+    """`--once` left an unfinished last line."""
+    _log.warning("unfinished last line left unread", input=input_id, path=path, offset=offset, length=length)
+
+
+def schema_problem(*, field: str) -> None:
+    """The sampled check found a field at fault (once per field)."""
+    _log.warning("event does not fit the field table", field=field)
+
+
+def configuration_kept(*, cause: str) -> None:
+    """SIGHUP brought a configuration that cannot be used."""
+    _log.error("configuration not changed: the new one has problems", cause=cause, hint="fieldtrail validate")
+
+
+def configuration_changed(*, place: str) -> None:
+    """SIGHUP brought a new configuration."""
+    _log.info("configuration changed", place=place)
+
+
+def control_failed(*, cause: str) -> None:
+    """The control socket cannot serve."""
+    _log.warning("control socket not available", cause=cause)
+
+
+def bound(**values: Any) -> None:
+    """Bind values that every later line carries (agent name)."""
+    structlog.contextvars.bind_contextvars(**values)

@@ -1,0 +1,217 @@
+"""What every format must keep, whatever it reads: its card, its samples, and that no bytes make it raise or stall."""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import parsers
+from parsers import Context, Operation, Rejected
+
+PARSERS = parsers.load()
+GOLDEN = Path(__file__).parents[1] / "golden"
+CTX = Context(received="2026-02-03T12:00:00.000Z")
+SLOWEST = 0.05
+"""Seconds that one record may take. The best of three, since the machine has other work."""
+DAMAGES = 40
+
+
+@cache
+def samples(name):
+    """The golden lines of a format as (file, line), whole files in order."""
+    found = []
+    for file in sorted((GOLDEN / name).glob("*.log")):
+        found += [(file.stem, line) for line in file.read_bytes().split(b"\n") if line]
+    return tuple(found)
+
+
+def check(name, line):
+    """Parse as the agent would; a value of the right shape, in time. Returns it."""
+    parse = PARSERS[name].parse
+    took = SLOWEST
+    for _ in range(3):
+        start = time.perf_counter()
+        found = parse(line, CTX)
+        took = time.perf_counter() - start
+        if took < SLOWEST:
+            break
+    assert took < SLOWEST, f"{name} took {took:.3f} s for {len(line)} bytes"
+    if isinstance(found, Rejected):
+        assert isinstance(found.reason, str) and found.reason
+        return found
+    assert isinstance(found, list)
+    for operation in found:
+        assert isinstance(operation, Operation)
+        assert operation.action and operation.kind
+        assert all(isinstance(field, str) for field in operation.fields)
+        assert all(change.field for change in operation.changes)
+    return found
+
+
+def test_there_are_formats():
+    assert {"structlog", "ecs", "django_auditlog", "syslog", "json"} <= set(PARSERS)
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_a_format_has_a_card_and_a_documentation(name):
+    parser = PARSERS[name]
+    card = parser.format
+    assert card.name == name
+    assert card.module and card.vendor and card.title
+    assert len(parser.doc) > 200, f"the docstring of parsers/{name}.py is its documentation"
+    for word in ("Missing", "One line in"):
+        assert word.lower() in parser.doc.lower(), f"parsers/{name}.py does not say: {word}"
+    for option in card.options:
+        assert option in parser.doc, f"parsers/{name}.py does not document its option {option}"
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_the_documentation_of_a_format_shows_a_line_that_it_accepts(name):
+    lines = [line.strip().encode() for line in PARSERS[name].doc.splitlines()]
+    accepted = [line for line in lines if len(line) >= 20 and not isinstance(check(name, line), Rejected)]
+    assert accepted, f"the docstring of parsers/{name}.py shows no whole line of its format"
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_a_format_has_samples_that_it_accepts_and_that_it_refuses(name):
+    assert samples(name), f"tests/golden/{name}/ has no samples"
+    for case, line in samples(name):
+        found = check(name, line)
+        if case == "normal":
+            assert not isinstance(found, Rejected), f"{name}/{case}: {found} for {line[:120]!r}"
+    cases = {case for case, _ in samples(name)}
+    assert cases >= {"normal", "refused"}, f"tests/golden/{name}/ has only {cases}"
+    refused = [line for case, line in samples(name) if case == "refused" and isinstance(check(name, line), Rejected)]
+    assert refused, f"tests/golden/{name}/refused.log holds no line that is refused"
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_the_literals_of_a_format_are_in_every_line_that_it_accepts(name):
+    literals = PARSERS[name].literals
+    for case, line in samples(name):
+        if literals and not isinstance(check(name, line), Rejected):
+            assert any(literal in line for literal in literals), f"{name}/{case}: {line[:120]!r}"
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_a_line_cut_anywhere_is_a_value(name):
+    for _, line in samples(name):
+        # Beyond a thousand bytes every seventh cut: the rest would only repeat the same text.
+        for end in (*range(min(len(line), 1000)), *range(1000, len(line), 7)):
+            check(name, line[:end])
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_a_damaged_line_is_a_value(name):
+    dice = random.Random(f"damage {name}")
+    for _, line in samples(name):
+        for _ in range(DAMAGES):
+            check(name, damaged(line, dice))
+
+
+def damaged(line, dice):
+    """One to four accidents: a byte changed, a stretch lost, doubled, moved, or replaced by something nasty."""
+    data = bytearray(line)
+    for _ in range(dice.randint(1, 4)):
+        if not data:
+            break
+        start = dice.randrange(len(data))
+        end = min(len(data), start + dice.randint(1, 20))
+        match dice.randrange(5):
+            case 0:
+                data[start] = dice.randrange(256)
+            case 1:
+                del data[start:end]
+            case 2:
+                data[end:end] = data[start:end]
+            case 3:
+                piece = bytes(data[start:end])
+                del data[start:end]
+                place = dice.randint(0, len(data))
+                data[place:place] = piece
+            case _:
+                nasty = (
+                    b"null",
+                    b"{}",
+                    b"[]",
+                    b'""',
+                    b"-1",
+                    b"1e99",
+                    b"true",
+                    b"\\u0000",
+                    b"\xff",
+                    b"\\",
+                    b'"',
+                    b"[[[[",
+                )
+                data[start:end] = dice.choice(nasty)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_every_json_member_replaced_by_something_else_is_a_value(name):
+    """Damage that stays JSON reaches further into a parser than damaged bytes."""
+    import orjson
+
+    others = (None, True, 0, -1.5, "", "x", [], {}, [None], {"a": {"b": [1]}}, [[1, 2]])
+    for _, line in samples(name):
+        try:
+            value = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        for holder, key in list(places(value))[:60]:
+            kept = holder[key]
+            for other in others:
+                holder[key] = other
+                check(name, orjson.dumps(value))
+            holder[key] = kept
+
+
+def places(value):
+    """Every (container, key) in a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in list(items):
+        yield value, key
+        yield from places(child)
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_long_nonsense_does_not_stall(name, size):
+    for unit in (
+        b"a",
+        b" ",
+        b"[",
+        b'{"a":',
+        b"\\",
+        b'"',
+        b"a=",
+        b"<13>",
+        b"a.",
+        b"\x00",
+        b'[a@1 x="',
+        b"1 - - - - - ",
+        b",",
+    ):
+        check(name, unit * (size // len(unit)))
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_a_parser_keeps_no_state(name):
+    first = [repr(check(name, line)) for _, line in samples(name)]
+    again = [repr(check(name, line)) for _, line in reversed(samples(name))]
+    assert first == again[::-1]
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_no_other_specific_format_accepts_the_lines_of_a_format(name):
+    others = [other for other, parser in PARSERS.items() if other != name and not parser.format.generic]
+    for case, line in samples(name):
+        if isinstance(check(name, line), Rejected):
+            continue
+        for other in others:
+            assert isinstance(check(other, line), Rejected), f"{other} accepts {name}/{case}: {line[:120]!r}"

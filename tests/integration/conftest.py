@@ -1,0 +1,71 @@
+"""What the integration tests share: the one real OpenSearch of a test run, and a corner of it for each test."""
+
+import http.client
+import json
+import os
+import uuid
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.integration.opensearch import server
+
+
+def absent(reason):
+    """Skip a test whose component is not installed, or fail it where every component was promised to be there."""
+    if os.environ.get("FIELDTRAIL_REQUIRE_COMPONENTS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def opensearch(tmp_path_factory):
+    """A running OpenSearch with a `url`: the one of FIELDTRAIL_TEST_OPENSEARCH, else one of our own for the session."""
+    if url := server.url_from_environment():
+        yield SimpleNamespace(url=url)
+        return
+    if reason := server.missing():
+        absent(reason)
+    with server.Server(tmp_path_factory.mktemp("opensearch")) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(opensearch):
+    """`ask(method, path, body)`: the parsed answer, by plain HTTP beside the code under test."""
+
+    def call(method, path, body=None):
+        connection = http.client.HTTPConnection(urlsplit(opensearch.url).netloc, timeout=60)
+        try:
+            kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            connection.request(method, path, data, {"content-type": kind})
+            response = connection.getresponse()
+            text = response.read()
+            return SimpleNamespace(status=response.status, json=json.loads(text) if text else None, body=text)
+        finally:
+            connection.close()
+
+    return call
+
+
+@pytest.fixture
+def namespace(ask):
+    """A namespace of the test's own; its data streams are removed afterwards."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    yield name
+    ask("DELETE", f"/_data_stream/logs-fieldtrail.*-{name}")
+
+
+@pytest.fixture
+def templates(opensearch):
+    """Our index templates, installed."""
+    from shipper.commands.siem import install
+    from shipper.outputs.opensearch import Client
+
+    client = Client([opensearch.url])
+    try:
+        return list(install(client))
+    finally:
+        client.close()

@@ -1,0 +1,177 @@
+"""Keap REST hooks and stage moves: bodies to operations."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+
+from parsers import keap
+from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
+from tests.parser_checks import (
+    CONTEXT,
+    FOREIGN,
+    assert_never_raises_when_cut,
+    assert_nothing_is_lost_or_doubled,
+    assert_refuses_all_but,
+    assert_sound,
+    mutated,
+    one,
+)
+
+HOOK = json.loads(FOREIGN["keap"])
+MOVE = json.loads(FOREIGN["keap move"])
+NOT_TOLD = ("trail.change.field", "trail.change.old", "trail.change.new")
+LINES = [
+    FOREIGN["keap"],
+    json.dumps({"stage_moves": [MOVE, {**MOVE, "id": "813"}], "next_page_token": "t"}).encode(),
+    json.dumps({**MOVE, "created_by": "5", "user_id": None}).encode(),
+]
+
+
+def test_an_edit_says_only_that_something_changed():
+    assert one(keap.parse, FOREIGN["keap"]) == Operation(
+        action="field.update",
+        kind="hook",
+        time=Time("2026-03-01T17:04:05Z"),
+        code="contact.edit",
+        object_type="contact",
+        object_id="1234",
+        fields={"trail.object.url": "https://api.keap.example/contacts/1234"},
+        missing=("user.id", *NOT_TOLD),
+    )
+
+
+@pytest.mark.parametrize(
+    ("event_key", "object_type", "action", "kind"),
+    [
+        ("contact.add", "contact", "record.create", "contact"),
+        ("contact.delete", "contact", "record.delete", "contact"),
+        ("contact.merge", "contact", "record.merge", "contact"),
+        ("contact.redact", "contact", "record.purge", "contact"),
+        ("contact.frobnicate", "contact", "field.update", "contact"),
+        ("contactGroup.applied", "contactGroup", "tag.add", "contact_group"),
+        ("contactGroup.removed", "contactGroup", "tag.remove", "contact_group"),
+        ("invoice.payment.add", None, "record.create", "invoice_payment"),
+        ("user.add", "user", "user.create", "user"),
+        ("user.edit", "user", "user.update", "user"),
+        ("user.delete", "user", "user.delete", "user"),
+    ],
+)
+def test_event_keys_become_our_actions(event_key, object_type, action, kind):
+    document = {**HOOK, "event_key": event_key, "object_type": object_type}
+    op = one(keap.parse, document)
+    assert (op.action, op.object_type, op.code, op.changes) == (action, kind, event_key, [])
+    assert (set(NOT_TOLD) <= set(op.missing)) is (action in {"field.update", "user.update"})
+    assert "user.id" in op.missing and op.actor_type == "unknown"
+
+
+def test_a_hook_of_many_objects_is_one_operation_for_each():
+    document = {
+        **HOOK,
+        "object_keys": [{"id": 1, "apiUrl": "u1"}, {"id": 2**60, "timestamp": "t2", "x": {"y": 1}}, {}],
+        "account": "a",
+    }
+    operations = keap.parse(json.dumps(document).encode(), CONTEXT)
+    assert [op.object_id for op in operations] == ["1", str(2**60), None]
+    assert [op.time and op.time.text for op in operations] == [None, "t2", None]
+    assert [op.raw for op in operations] == [{"account": "a"}, {"object_keys": {"x": {"y": 1}}}, {}]
+
+
+def test_a_hook_of_no_object_is_no_change():
+    assert one(keap.parse, {**HOOK, "object_keys": []}).no_change is True
+
+
+def test_a_hook_whose_keys_are_no_objects_is_refused():
+    result = keap.parse(json.dumps({**HOOK, "object_keys": [{"id": 1}, 7]}).encode(), CONTEXT)
+    assert result == Rejected("object_keys[1] is no object")
+
+
+def test_a_stage_move_has_who_from_and_to():
+    assert one(keap.parse, FOREIGN["keap move"]) == Operation(
+        action="field.update",
+        kind="stage_move",
+        time=Time("2026-03-01T17:04:05Z"),
+        id="812",
+        outcome="success",
+        object_type="opportunity",
+        object_id="991",
+        actor_type="user",
+        actor_confidence="asserted",
+        fields={"user.id": "40077"},
+        changes=[Change("stage", None, "14")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change"),
+    [
+        ("12", "14", Change("stage", "12", "14")),
+        (12, 0, Change("stage", "12", None)),
+        (None, "14", Change("stage", None, "14")),
+        ([], "14", Change("stage", UNKNOWN, "14", derivation="new_only")),
+    ],
+)
+def test_stage_zero_is_none_and_an_odd_stage_unknown(old, new, change):
+    op = one(keap.parse, {**MOVE, "move_from_stage_id": old, "move_to_stage_id": new})
+    assert op.changes == [change]
+    assert op.raw == ({"move_from_stage_id": []} if old == [] else {})
+
+
+def test_a_move_that_does_not_say_where_from_has_an_unknown_old_stage():
+    document = {name: value for name, value in MOVE.items() if name != "move_from_stage_id"}
+    assert one(keap.parse, document).changes == [Change("stage", UNKNOWN, "14", derivation="new_only")]
+
+
+def test_without_a_user_the_writer_of_the_record_is_inferred():
+    op = one(keap.parse, {**MOVE, "user_id": "0", "created_by": "5"})
+    assert (op.fields["user.id"], op.actor_confidence, op.fields["trail.actor.basis"]) == (
+        "5",
+        "inferred",
+        "created_by",
+    )
+    assert op.raw == {"user_id": "0"}
+
+
+def test_without_anybody_the_actor_is_unknown():
+    op = one(keap.parse, {**MOVE, "user_id": None})
+    assert (op.actor_type, op.actor_confidence, "user.id" in op.fields) == ("unknown", "unknown", False)
+
+
+def test_an_answer_of_stage_moves_yields_each_and_keeps_its_paging():
+    operations = keap.parse(LINES[1], CONTEXT)
+    assert [(op.id, op.raw) for op in operations] == [("812", {"@envelope": {"next_page_token": "t"}}), ("813", {})]
+    assert len(keap.parse(json.dumps([MOVE, MOVE]).encode(), CONTEXT)) == 2
+    (empty,) = keap.parse(b'{"stage_moves":[]}', CONTEXT)
+    assert empty.no_change is True
+
+
+def test_every_scalar_of_a_hook_is_carried_exactly_once():
+    document = {**HOOK, "object_type": "person", "portal": {"id": 5}}
+    document["object_keys"] = [{**HOOK["object_keys"][0], "extra": [1.5, None]}]
+    assert_nothing_is_lost_or_doubled(keap.parse, json.dumps(document).encode(), translated={"person"})
+
+
+def test_every_scalar_of_a_stage_move_is_carried_exactly_once():
+    document = {**MOVE, "move_from_stage_id": "12", "created_by": "5", "create_time": "t", "prev_stage_move_time": None}
+    assert_nothing_is_lost_or_doubled(keap.parse, json.dumps(document).encode())
+
+
+def test_lines_of_other_formats_are_refused():
+    assert_refuses_all_but(keap.parse, "keap", "keap move")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_cut_at_any_byte_is_refused(line):
+    assert_never_raises_when_cut(keap.parse, line)
+
+
+@settings(max_examples=200, deadline=None)
+@given(mutated(LINES))
+def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
+    assert_sound(keap.parse(line, CONTEXT))
+
+
+def test_one_of_the_literals_stands_in_every_accepted_line():
+    for line in [*LINES, b'{"stage_moves":[]}', b'{"stageMoves":[]}']:
+        assert isinstance(keap.parse(line, CONTEXT), list)
+        assert any(literal in line for literal in keap.LITERALS)
