@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 XDIST ?= 2
 
-.PHONY: help demo test test-slow lint bench opensearch lock wheel clean
+.PHONY: help demo test test-slow lint bench opensearch docs lock wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ bench: $(DEV) ## Side by side with rsyslog; prints conditions, medians and ratio
 
 opensearch: $(DEV) ## A real OpenSearch on loopback, for looking around
 	$(BIN)/python -m tests.integration.opensearch.server --port 9200
+
+docs: $(DEV) ## Write the parts of the documentation that are made from the program
+	$(BIN)/python tools/docs.py
 
 wheel: $(DEV) ## Build the wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist

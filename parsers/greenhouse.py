@@ -10,25 +10,11 @@ then page through `GET https://auditlog.us.greenhouse.io/events?paging=true` (he
 `Search-After`; end at `paging.next_search_after: null`; 3 paged requests in 30 s) and append each row, or each whole
 answer, as one line to a file. Events are kept for **30 days**: fetch daily at least.
 
-**One line in**: one event, an array of events, or an answer `{"events": […], "paging": {…}}`. ::
+**One line in**: one event, an array of events, or an answer `{"events": […], "paging": {…}}`.
 
-    {
-        "request": {"id": "r9", "type": "offers#update"},
-        "performer": {
-            "id": 7,
-            "type": "user",
-            "ip_address": "198.51.100.9",
-            "meta": {"name": "Kim Q", "username": "kim@co.example"},
-        },
-        "organization_id": 123,
-        "event": {
-            "type": "data_change_update",
-            "target_type": "Offer",
-            "target_id": 55,
-            "meta": {"salary": [90000, 120000]},
-        },
-        "event_time": "2026-02-03T10:30:00.000Z",
-    }
+```json
+{"request":{"id":"r9","type":"offers#update"},"performer":{"id":7,"type":"user","ip_address":"198.51.100.9","meta":{"name":"Kim Q","username":"kim@co.example"}},"organization_id":123,"event":{"type":"data_change_update","target_type":"Offer","target_id":55,"meta":{"salary":[90000,120000]}},"event_time":"2026-02-03T10:30:00.000Z"}
+```
 
 **What comes out.** `event.id` is the request's id, `event.code` its type (`offers#update`).
 
@@ -44,7 +30,7 @@ The interface is `ui` for a user, `api` for an API key, `system` for Greenhouse 
 performer's type. `trail.missing` holds `trail.session.id` and `user_agent.original`, and the parts of the change where
 an update names no field. What is not mapped is in `trail.raw`. Recruiting webhooks (`{"action": …, "payload": …}`) are
 another source and are refused. Options: none.
-"""
+"""  # noqa: E501 - a log line has no line breaks
 
 from __future__ import annotations
 

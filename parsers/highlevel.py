@@ -5,22 +5,15 @@ It names no user (but for app installs and sent messages), no IP address, no ses
 updates, no field. The typed events (`OpportunityStageUpdate` and its like) name one field and give its new value.
 HighLevel's own audit log (Settings > Audit Logs, 60 days) has old and new values, but no API.
 
-**How to get it out.** A Marketplace app with the wanted events and the `webhook` input as its address. Deliveries are
-signed (`X-GHL-Signature`, Ed25519 over the raw body). HighLevel repeats a delivery **only after an answer 429**, 6
+**How to get it out.** A Marketplace app with the wanted events, and an endpoint of yours that checks each delivery's
+signature and appends its body as one line to a file. Deliveries are signed (`X-GHL-Signature`, Ed25519 over the raw body). HighLevel repeats a delivery **only after an answer 429**, 6
 times, 10 minutes apart; any other failure loses the event, so compare daily with a poll.
 
-**One line in**: one body, or an array of bodies. ::
+**One line in**: one body, or an array of bodies.
 
-    {
-        "type": "OpportunityStageUpdate",
-        "locationId": "ve9EPM428h8vShlRW1KT",
-        "id": "wWhVuzqpRuOA1ZVWi4FC",
-        "status": "open",
-        "pipelineStageId": "e93ba61a-53b3",
-        "monetaryValue": 40,
-        "timestamp": "2026-03-01T17:04:05.000Z",
-        "webhookId": "wh-1",
-    }
+```json
+{"type":"OpportunityStageUpdate","locationId":"ve9EPM428h8vShlRW1KT","id":"wWhVuzqpRuOA1ZVWi4FC","status":"open","pipelineStageId":"e93ba61a-53b3","monetaryValue":40,"timestamp":"2026-03-01T17:04:05.000Z","webhookId":"wh-1"}
+```
 
 **What comes out.** `event.code` is the type, `event.id` the `webhookId`, `organization.id` the location, else the
 company.
@@ -39,7 +32,7 @@ or `updatedAt` of an update; else the moment of receipt.
 
 `trail.missing` holds `user.id`, `source.ip`, `trail.session.id`, `trail.interface`, `trail.change.old`, and for plain
 updates `trail.change.field` and `trail.change.new`. What is not mapped is in `trail.raw`. Options: none.
-"""
+"""  # noqa: E501 - a log line has no line breaks
 
 from __future__ import annotations
 

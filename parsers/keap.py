@@ -5,35 +5,19 @@ session, no field, no old and no new value. A stage move (REST v2) is Keap's one
 moved which opportunity from which pipeline stage to which, and when; it has no IP address and no session. Keap has no
 audit log API.
 
-**How to get it out.** Hooks: `POST /crm/rest/v1/hooks {"eventKey": "contact.edit", "hookUrl": …}` towards the
-`webhook` input, one subscription per event key; Keap must be answered with its own `X-Hook-Secret` once. Hooks carry
+**How to get it out.** Hooks: `POST /crm/rest/v1/hooks {"eventKey": "contact.edit", "hookUrl": …}` towards an
+endpoint of yours that appends each body as one line to a file, one subscription per event key; Keap must be answered
+with its own `X-Hook-Secret` once. Hooks carry
 no signature: use a path that cannot be guessed, and TLS. They come 30-60 s after the change in batches of up to 1,000
 records, and after four failed deliveries Keap turns the subscription off until it is verified again. Stage moves:
 `GET /crm/rest/v2/opportunities/stageMoves` with a token (a personal one: 240 requests a minute), appended to a file.
 
-**One line in**: one hook body; one stage move, an array of them, or an answer `{"stage_moves": […]}`. ::
+**One line in**: one hook body; one stage move, an array of them, or an answer `{"stage_moves": […]}`.
 
-    {
-        "event_key": "contact.edit",
-        "object_type": "contact",
-        "object_keys": [
-            {
-                "id": 1234,
-                "apiUrl": "https://api.infusionsoft.com/crm/rest/v1/contacts/1234",
-                "timestamp": "2026-03-01T17:04:05Z",
-            }
-        ],
-    }
-    {
-        "id": "812",
-        "opportunity_id": "991",
-        "move_time": "2026-03-01T17:04:05Z",
-        "move_from_stage_id": "0",
-        "move_to_stage_id": "14",
-        "user_id": "40077",
-        "created_by": "40077",
-        "create_time": "2026-03-01T17:04:06Z",
-    }
+```json
+{"event_key":"contact.edit","object_type":"contact","object_keys":[{"id":1234,"apiUrl":"https://api.infusionsoft.com/crm/rest/v1/contacts/1234","timestamp":"2026-03-01T17:04:05Z"}]}
+{"id":"812","opportunity_id":"991","move_time":"2026-03-01T17:04:05Z","move_from_stage_id":"0","move_to_stage_id":"14","user_id":"40077","created_by":"40077","create_time":"2026-03-01T17:04:06Z"}
+```
 
 **What comes out.** Of a hook one event per object key: `record.create` for `*.add`, `record.delete` for `*.delete`,
 `record.merge` for `*.merge`, `record.purge` for `*.redact`, `field.update` for everything else, without `trail.change`

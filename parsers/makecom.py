@@ -13,27 +13,12 @@ date may count in whole days, so drop rows whose `uuid` you have. Scenario logs:
 /api/v2/scenarios/{id}/logs`, scope `scenarios:read`, one call per scenario. Calls a minute: 60 (Core), 120 (Pro), 240
 (Teams), 1,000 (Enterprise). Append each row, or each whole answer, as one line to a file.
 
-**One line in**: one entry, an array of entries, or an answer `{"auditLogs": […]}` or `{"scenarioLogs": […]}`. ::
+**One line in**: one entry, an array of entries, or an answer `{"auditLogs": […]}` or `{"scenarioLogs": […]}`.
 
-    {
-        "uuid": "c37c7292-35cd-4dc4-9113-21b23beaea7d",
-        "triggeredAt": "2026-03-14T12:34:56Z",
-        "eventName": "webhook_updated",
-        "organization": {"id": 11, "name": "Acme"},
-        "actor": {"id": 7, "name": "Ann", "email": "ann@acme.example"},
-        "targetId": "654",
-    }
-    {
-        "imtId": "1773491696497_scenario.1229.auto.da518adcd14b4b64",
-        "id": "da518adcd14b4b64",
-        "status": 1,
-        "duration": 19979,
-        "operations": 10,
-        "transfer": 3942,
-        "type": "auto",
-        "authorId": null,
-        "timestamp": "2026-03-14T12:34:56.497Z",
-    }
+```json
+{"uuid":"c37c7292-35cd-4dc4-9113-21b23beaea7d","triggeredAt":"2026-03-14T12:34:56Z","eventName":"webhook_updated","organization":{"id":11,"name":"Acme"},"actor":{"id":7,"name":"Ann","email":"ann@acme.example"},"targetId":"654"}
+{"imtId":"1773491696497_scenario.1229.auto.da518adcd14b4b64","id":"da518adcd14b4b64","status":1,"duration":19979,"operations":10,"transfer":3942,"type":"auto","authorId":null,"timestamp":"2026-03-14T12:34:56.497Z"}
+```
 
 **What comes out.** Of an audit entry one event, or one per changed field: `eventName` is read as `<noun>_<verb>`
 (`key_created` -> `token.create`, `connection_created` -> `app.connect`, `webhook_disabled` -> `webhook.disable`,

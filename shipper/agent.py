@@ -7,7 +7,6 @@ socket's, and watchdog's. The pipeline alone advances the log; the others ask it
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import queue
@@ -24,21 +23,29 @@ from shipper.config import Config
 from shipper.control import ControlServer
 from shipper.delivery import Cursor, Delivery, Request
 from shipper.dlq import DeadLetters
-from shipper.errors import ConfigError, DiskError, FieldtrailError, UnavailableError
+from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs
-from shipper.journal import Journal
-from shipper.logbook import Built, Identity, Logbook
+from shipper.journal import Frame, Journal
+from shipper.logbook import Identity, Logbook
 from shipper.model import Chunk, Input
 from shipper.pipeline import Lane, Lines, process
 from shipper.recover import State, Watermark, continue_log, state_of
 from shipper.seal import keys
 from shipper.seal.canonical import self_check
+from shipper.state_folder import lock, prepare_folder
+from shipper.status import report
 
 READ_BUDGET = 1_000_000
 """Bytes of input per frame: large enough that one sync is cheap per event, small enough for a short wait."""
+READ_TURN = 32 * 1024
+"""Bytes asked of one input at a time: a megabyte of lines of one byte would be half a gigabyte of events."""
+FRAME_BYTES = 8 * 1024 * 1024
+"""Bytes of events after which a frame is closed before the next turn."""
 IDLE_WAIT = 0.25
 RELEASE_EVERY = 5.0
 FIRST_RETRY, LONGEST_RETRY = 0.2, 10.0
+LONGEST_JOIN, SHORTEST_JOIN = 10.0, 0.5
+"""Seconds given to output threads to come back from their sockets: at a stop, and at a second signal."""
 
 
 @dataclass(slots=True)
@@ -79,10 +86,15 @@ class Agent:
         self._deliveries: list[Delivery] = []
         self._inputs: list[Input] = []
         self._state = State()
-        self._last_frame = 0.0
+        self._last_leaf = 0.0
         self._started = self.clock.now()
         self._reported: set[str] = set()
         self._full = False
+        self._waited_since = 0.0
+        self._announced = False
+        self.begun = False
+        """Whether the start is over: what fails before it is the configuration's fault, or the state folder's."""
+        self._unread: set[str] = set()
         self._ended: list[str] = []
         self._mark: Watermark | None = None
 
@@ -109,6 +121,7 @@ class Agent:
             raise FieldtrailError("start", "seal/canonical", fault, "install the pinned requirements")
         with contextlib.ExitStack() as stack:
             self._open(stack)
+            self.begun = True
             try:
                 self._loop()
                 return self._drain()
@@ -142,7 +155,8 @@ class Agent:
             journal_folder,
             RealFs(),
             self.clock,
-            segment_bytes=config.journal.segment_size,
+            # In at least four parts, since only what lies before the newest part can be given back.
+            segment_bytes=max(65536, min(config.journal.segment_size, config.journal.max_size // 4)),
             max_bytes=config.journal.max_size,
             keep_seconds=config.journal.keep,
         )
@@ -208,12 +222,13 @@ class Agent:
             output.open(kept[1] if kept is not None else {})
             own = output.cursor()
             output.close()
-            if own is not None and kept is not None:
-                kept = (own, kept[1])
+            if own is not None:
+                kept = (own, kept[1] if kept is not None else {})
             if kept is None:
                 # A new output starts at the end unless told otherwise; the very first run starts at the beginning.
                 at_end = section.start == "end" and not fresh and section.id not in self._state.outputs
                 kept = (self.journal.next_seq if at_end else self.journal.first_seq, {})
+                cursor.save(*kept)
             self._furthest = max(self._furthest, kept[0])
             seq = min(kept[0], self.journal.next_seq)
             self._deliveries.append(
@@ -228,7 +243,6 @@ class Agent:
                     ask=self._ask,
                     local_size=self._local_size,
                     when=build.when_filter(section.when),
-                    total=self._state.total,
                 )
             )
 
@@ -275,35 +289,46 @@ class Agent:
         return hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()
 
     def _announce(self) -> None:
-        """The `start` leaf, and a `config` leaf where the outputs are not what the last one said."""
+        """The `start` leaf, and a `config` leaf where the configuration is not what the last one said."""
+        self._announced = True
         now = self.clock.now()
         self.book.control("start", {"version": __version__, "pid": os.getpid(), "once": self.once}, now)
-        outputs = build.describe_outputs(self.config)
+        outputs, config_hash = build.describe_outputs(self.config), self._config_hash()
         known = self._state.outputs
-        if outputs != known or not self.book.sealer.tree.size:
+        if outputs != known or config_hash != self._state.config_hash or not self.book.sealer.tree.size:
             index = self.book.sealer.tree.size
             added = [name for name in outputs if name not in known]
             payload = {
                 "outputs": list(outputs.values()),
                 "added": [{"id": name, "from": self._start_index(name, index)} for name in added],
                 "removed": [name for name in known if name not in outputs],
-                "config_hash": self._config_hash(),
+                "config_hash": config_hash,
             }
             self.book.control("config", payload, now)
-            self._state.outputs = outputs
+            self._state.outputs, self._state.config_hash = outputs, config_hash
         self.book.pending.append(build.health_event(self._identity, "agent.start", "the agent started", now))
 
     def _start_index(self, name: str, index: int) -> int:
         """The first leaf that a new output will get."""
         for delivery in self._deliveries:
             if delivery.output.id == name:
-                return index if delivery.seq >= self.journal.next_seq else 0
+                return index if delivery.seq >= self.journal.next_seq else self._leaf_of(delivery.seq)
         return index
+
+    def _leaf_of(self, seq: int) -> int:
+        """The first leaf of this log that is kept from a frame on: what is older may have been given back."""
+        with self.journal.reader(max(seq, self.journal.first_seq)) as reader:
+            frame = reader.read(timeout=0)
+        if isinstance(frame, Frame) and frame.meta["log"] == self.book.sealer.log.id:
+            return int(frame.meta["first"])
+        return 0
 
     # -- the pipeline thread ------------------------------------------------------------------------------------------
 
     def _loop(self) -> None:
         released = self.clock.monotonic()
+        # A pipe that ended brings nothing more: an agent that reads nothing else has done its work.
+        finite = self.once or all(section.type == "stdin" for section in self.config.inputs)
         while not self._stopping.is_set():
             moved = self._step()
             now = self.clock.monotonic()
@@ -314,10 +339,20 @@ class Agent:
                 return
             if moved:
                 continue
-            if self.once and all(source.done() for source in self._inputs):
+            if finite and all(source.done() for source in self._inputs):
+                return
+            if self.once and self._given_up(now):
                 return
             self._wake.wait(self._idle(now))
             self._wake.clear()
+
+    def _given_up(self, now: float) -> bool:
+        """With `--once`: whether the journal is full and no output has made progress for the grace."""
+        if not self._full:
+            self._waited_since = now
+            return False
+        late = [d.progress for d in self._deliveries if d.seq < self.journal.next_seq]
+        return now >= max([self._waited_since, *late]) + self.config.agent.shutdown_grace
 
     def _idle(self, now: float) -> float:
         if self.book.opened_at is None:
@@ -329,36 +364,51 @@ class Agent:
         self._serve_requests()
         lines: list[Lines] = []
         positions: dict[str, dict[str, Any]] = {}
-        if self.journal.full:
-            if not self._full:
-                self._full = True
-                telemetry.journal_full(used=self.journal.bytes_used, limit=self.config.journal.max_size)
-        else:
-            self._full = False
-            for chunk in self._chunks():
+        if not self._paused():
+            for chunk in self._chunks(lines):
                 lines.append(self._process(chunk))
                 positions[chunk.stream] = {"input": chunk.input, **chunk.position}
             self._watch_inputs()
         book, now = self.book, self.clock.monotonic()
-        idle = not lines and not book.pending
-        if idle and not book.open_leaves and now - self._last_frame >= self.config.seal.heartbeat and self._last_frame:
+        fresh = len(book.pending) + sum(len(part.bodies) for part in lines)
+        leaves = book.open_leaves + fresh
+        if not leaves and self._last_leaf and now - self._last_leaf >= self.config.seal.heartbeat:
             book.control("heartbeat", {"size": book.sealer.tree.size}, self.clock.now())
-            self._keep([], {}, close=True)
-            return False
-        if book.opened_at is None and not idle:
+            self._keep(lines, positions, close=True)
+            return bool(lines)
+        if book.opened_at is None and fresh:
             book.opened_at = now
         due = book.opened_at is not None and now - book.opened_at >= self.config.seal.interval
-        fresh = sum(len(part.bodies) for part in lines)
-        close = (due and (book.open_leaves > 0 or not idle)) or book.open_leaves + fresh >= self.config.seal.max_events
-        if idle and not close:
+        close = (due and leaves > 0) or leaves >= self.config.seal.max_events
+        if not (lines or fresh or close):
             return False
         self._keep(lines, positions, close=close)
         return bool(lines)
 
-    def _chunks(self) -> Iterator[Chunk]:
-        share = max(65536, READ_BUDGET // max(1, len(self._inputs)))
-        for source in self._inputs:
-            yield from source.read(share)
+    def _paused(self) -> bool:
+        """Whether reading waits for an output, because the journal holds as much as it may."""
+        if self.journal.full:
+            self._release()
+        behind = any(delivery.saved < self.journal.next_seq for delivery in self._deliveries)
+        # With all delivered there is nobody to wait for: what is left is given back after the next checkpoint.
+        full = self.journal.full and behind
+        if full and not self._full:
+            telemetry.journal_full(used=self.journal.bytes_used, limit=self.config.journal.max_size)
+        self._full = full
+        return full
+
+    def _chunks(self, lines: Sequence[Lines]) -> Iterator[Chunk]:
+        """What one frame takes of the inputs, in turns. `lines`: what the caller has made of the chunks so far."""
+        left, more = READ_BUDGET, True
+        while more and left > 0:
+            more = False
+            for source in self._inputs:
+                for chunk in source.read(READ_TURN):
+                    more = more or bool(chunk.records)
+                    left -= sum(record.length for record in chunk.records)
+                    yield chunk
+                if sum(part.size for part in lines) >= FRAME_BYTES:
+                    return
 
     def _process(self, chunk: Chunk) -> Lines:
         key = (chunk.input, chunk.format)
@@ -380,6 +430,7 @@ class Agent:
                 telemetry.input_loss(input_id=source.id, path=loss.path, offset=loss.offset, seen=loss.seen_size)
                 self.book.pending.append(build.loss_event(self._identity, source.id, loss, self.clock.now()))
             for path, cause in getattr(source, "problems", list)():
+                self._unread.add(path)
                 told = f"{source.id}\0{path}\0{cause}"
                 if told not in self._reported and len(self._reported) < 1000:
                     self._reported.add(told)
@@ -392,35 +443,37 @@ class Agent:
         seq = self.journal.next_seq
         self._state.total += len(built.documents)
         meta["total"] = self._state.total
-        meta["outputs"] = self._state.outputs
+        meta["outputs"], meta["config_hash"] = self._state.outputs, self._state.config_hash
         meta["checked_seq"] = seq if close else self._state.log.get("checked_seq", -1)
         if self._state.log.get("log") != meta["log"]:
             meta["genesis"] = self.book.genesis.hex()
             if not close:
                 meta["checked_seq"] = seq - 1
-        self._append(built)
+        self._patiently(lambda: self.journal.append(meta, built.documents, snapshot=self._state.as_json))
         self._state.fold(meta)
         while self._ended:
             self._state.positions.pop(self._ended.pop(), None)
-        self._last_frame = self.clock.monotonic()
+        if built.documents or not self._last_leaf:
+            self._last_leaf = self.clock.monotonic()
         if built.checkpoint is not None:
             book = self.book
             fields = (book.sealer.log.origin, built.checkpoint, seq, book.note, book.genesis.hex())
-            self._mark = Watermark(*fields) if self._mark is None else self._mark.next(*fields)
-            self._mark.save(self.folder / "checkpoint")
+            mark = self._mark = Watermark(*fields) if self._mark is None else self._mark.next(*fields)
+            self._patiently(lambda: mark.save(self.folder / "checkpoint"))
         if self._progress is not None:
             self._progress(self._progress_now())
 
-    def _append(self, built: Built) -> None:
+    def _patiently(self, write: Callable[[], object]) -> None:
+        """Write to the state folder; a disk that refuses (it is full) is tried again until the agent has to stop."""
         wait = FIRST_RETRY
         while True:
             try:
-                self.journal.append(built.meta, built.documents, snapshot=self._state.as_json)
+                write()
             except DiskError as error:
                 if getattr(error, "fatal", False) or self._stopping.is_set():
                     raise
                 telemetry.journal_failed(cause=str(error), retry_in=wait)
-                self._release()
+                self._release(urgent=True)
                 self._stopping.wait(wait)
                 wait = min(wait * 2, LONGEST_RETRY)
                 continue
@@ -428,9 +481,11 @@ class Agent:
                 telemetry.journal_resumed()
             return
 
-    def _release(self) -> None:
+    def _release(self, *, urgent: bool = False) -> None:
+        """Give back what every output has and a durable checkpoint covers; `urgent`: before `journal.keep` is over."""
         needed = min((delivery.saved for delivery in self._deliveries), default=self.journal.next_seq)
-        self.journal.release(needed, checkpoint_seq=self._state.log.get("checked_seq", -1))
+        checked = self._state.log.get("checked_seq", -1)
+        self.journal.release(needed, checkpoint_seq=checked, urgent=urgent or self.journal.full)
 
     # -- requests of the output threads -------------------------------------------------------------------------------
 
@@ -449,14 +504,18 @@ class Agent:
                 return
             payload = request.payload
             if request.kind == "reject":
-                self.book.control("reject", payload, self.clock.now())
+                # The range belongs to the log that it names, which a new generation may have followed since.
+                mine = payload["log"] == self.book.sealer.log.id
+                said = {key: value for key, value in payload.items() if key != "log" or not mine}
+                self.book.control("reject", said, self.clock.now())
             elif payload["log"] == self.book.sealer.log.id:
                 sealer = self.book.sealer
                 self._begin_log(
                     f"{payload['reason']} at output {payload['output']}",
                     {"origin": sealer.log.origin, "size": sealer.tree.size, "note": self.book.note},
                 )
-                self._announce()
+                if self._announced:
+                    self._announce()
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -489,8 +548,10 @@ class Agent:
         if not self.reloading:
             telemetry.agent_stopped(log=self.book.sealer.log.id, size=self.book.sealer.tree.size, pending=pending)
         if failed is not None:
-            return 70
-        return 75 if pending and not self.reloading else 0
+            return failed.exit_code if isinstance(failed, FieldtrailError) else 70
+        if pending and not self.reloading:
+            return 75
+        return 74 if self.once and self._unread else 0
 
     def _grace(self) -> Callable[[], float]:
         """The moment until which delivery is waited for: `shutdown_grace` after the last progress of any output."""
@@ -519,9 +580,10 @@ class Agent:
     def _join(self) -> None:
         for delivery in self._deliveries:
             delivery.halt()
+        deadline = self.clock.monotonic() + (SHORTEST_JOIN if self._now.is_set() else LONGEST_JOIN)
         for delivery in self._deliveries:
             if delivery.is_alive():
-                delivery.join(timeout=10)
+                delivery.join(timeout=max(0.0, deadline - self.clock.monotonic()))
 
     # -- what it is doing ---------------------------------------------------------------------------------------------
 
@@ -536,95 +598,24 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """The agent's figures as one JSON object (`fieldtrail status --json`)."""
-        inputs = []
-        for source in self._inputs:
-            lanes = [lane for (name, _), lane in self._lanes.items() if name == source.id]
-            totals = {
-                name: sum(getattr(lane.counts, name) for lane in lanes)
-                for name in (
-                    "read",
-                    "with_events",
-                    "rejected",
-                    "no_change",
-                    "filtered",
-                    "deduplicated",
-                    "events",
-                    "bytes",
-                )
-            }
-            inputs.append({"id": source.id, **totals, "streams": getattr(source, "statistics", list)()})
-        outputs = [
-            {
-                "id": d.output.id,
-                "delivered": d.counts.delivered,
-                "dead_lettered": d.counts.dead_lettered,
-                "filtered": d.counts.filtered,
-                "retries": d.counts.retries,
-                "pending": d.pending(self._state.total),
-                "connected": d.counts.connected,
-                "last_error": d.counts.last_error,
-            }
-            for d in self._deliveries
-        ]
+        own = {"name": self.config.agent.name, "version": __version__, "pid": os.getpid()}
+        log = {
+            "id": self.book.sealer.log.id,
+            "origin": self.book.sealer.log.origin,
+            "size": self.book.sealer.tree.size,
+            "checkpoint": self.book.sealer.checked_size,
+        }
         return {
-            "name": self.config.agent.name,
-            "version": __version__,
-            "pid": os.getpid(),
+            **own,
             "started": rfc3339(self._started),
-            "log": {
-                "id": self.book.sealer.log.id,
-                "origin": self.book.sealer.log.origin,
-                "size": self.book.sealer.tree.size,
-                "checkpoint": self.book.sealer.checked_size,
-            },
-            "inputs": inputs,
-            "outputs": outputs,
-            "journal": {
-                "bytes": self.journal.bytes_used,
-                "limit": self.config.journal.max_size,
-                "first_seq": self.journal.first_seq,
-                "next_seq": self.journal.next_seq,
-                "full": self.journal.full,
-            },
+            "log": log,
+            **report(
+                self._inputs,
+                self._lanes,
+                self._deliveries,
+                self.journal,
+                total=self._state.total,
+                limit=self.config.journal.max_size,
+            ),
             "dead_letters": self._letters.counts(),
         }
-
-
-def prepare_folder(folder: Path) -> bool:
-    """Create the state folder (0700); True when it holds nothing yet, so that a first key may be made."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = {item.name for item in folder.iterdir()} - {"lock"}
-    except OSError as error:
-        raise ConfigError(
-            "open the state folder",
-            str(folder),
-            error.strerror or str(error),
-            "set agent.state_dir, or check its owner",
-        ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError("open the state folder", str(folder), "not writable", f"ls -ld {folder}")
-    return not names
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """One agent per state folder (flock, released by the kernel whatever happens)."""
-    path = folder / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(descriptor, 32).decode(errors="replace").strip()
-            raise UnavailableError(
-                "open the state folder",
-                str(folder),
-                f"in use by another agent{f' (pid {owner})' if owner else ''}",
-                "fieldtrail status",
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        yield
-    finally:
-        os.close(descriptor)

@@ -122,7 +122,7 @@ class Lanes:
         if isinstance(section, StdinInputSection):
             from shipper.inputs.stdin import StdinInput  # noqa: PLC0415 - inputs are loaded where they are used
 
-            return StdinInput(section.id, clock=clock, format=section.format, decide=decide, wake=wake)
+            return StdinInput(section.id, clock=clock, format=section.format, decide=decide)
         from shipper.inputs.file import FileInput  # noqa: PLC0415 - watchdog costs 60 ms at import
 
         return FileInput(

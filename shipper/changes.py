@@ -4,32 +4,69 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
 from parsers._contract import ABSENT, UNKNOWN, Change
 from parsers._json import Number
+from shipper.seal.canonical import conform_value
 
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,10})?").fullmatch
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?").fullmatch
-_NO_QUANTITY: Final = re.compile(
-    r"(?:^|[^a-z])(?:ids?|phone|fax|mobile|zip|postcode|postal|code|number|no|ssn|key|uuid)$|(?:Id|ID|Ids|Number|Code|Phone)$"
-).search
-"""Fields whose digits name something: a difference of two of them means nothing."""
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,10})?", re.ASCII).fullmatch
+_DATE: Final = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+).fullmatch
+_CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
+_DIGITS: Final = frozenset("-0123456789")
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+").findall
+_NAMING: Final = frozenset(
+    """account assignee category code codes currency fax field folder followers form group guid iban id ids key kind
+    label layout list location mailbox manager mobile name no nr number numbers option owner owners parent phase phone
+    pin pipeline plan postal postcode priority queue reason recruiter ref reference role roles segment serial source
+    ssn stage state status step tag tags team template territory token type user users uuid version workflow zip
+    """.split()  # noqa: SIM905 - a list of sixty quoted words reads worse
+)
+"""Last words of field names whose digits name something: a difference of two of them means nothing."""
+_LONGEST_NAME: Final = 256
+
+
+@lru_cache(maxsize=4096)
+def _names_something(field: str) -> bool:
+    words = [word.lower() for word in _WORDS(field.replace("IDs", "Ids"))]
+    return bool(words) and (words[-1] in _NAMING or words[-2:] in (["assigned", "to"], ["reports", "to"]))
+
+
+def is_quantity(field: str) -> bool:
+    """Whether digits in a field of this name may be counted with: not in `owner_id`, `stage`, `zipCode`."""
+    return not _names_something(field[-_LONGEST_NAME:])
+
+
+def _exact(value: Any) -> Any:
+    """What orjson cannot write: a number keeps the characters of its source, anything else is its text."""
+    return orjson.Fragment(str(value)) if isinstance(value, Number) else str(value)
 
 
 def text_of(value: Any) -> str:
-    """A JSON value as the text that is indexed: scalars as written, lists and objects as canonical JSON."""
+    """A JSON value as the text that is indexed: scalars as written, lists and objects as canonical JSON.
+
+    A number within a list or an object keeps the characters of its source too.
+    """
+    if type(value) is str:
+        return value
     if isinstance(value, str):
         return str(value)
     if value is True:
         return "true"
     if value is False:
         return "false"
-    if isinstance(value, int):
-        return str(value)
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS, default=str).decode()
+    try:
+        if isinstance(value, int):
+            return str(value)
+        return orjson.dumps(value, option=_CANONICAL, default=_exact).decode()
+    except (TypeError, ValueError):  # what only a parser of its own could make: integers and texts that JSON has not
+        value = conform_value(value, 0)
+        return value if isinstance(value, str) else orjson.dumps(value, option=_CANONICAL).decode()
 
 
 def state_of(value: Any) -> str:
@@ -44,28 +81,47 @@ def state_of(value: Any) -> str:
 
 
 def _type_of(value: Any, text: str) -> str:
+    if type(value) is str:
+        if text[:1] not in _DIGITS:
+            return "string"
+        if _NUMBER(text):
+            return "number"
+        return "date" if _DATE(text) else "string"
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, (int, float, Number)):
-        return "number"
     if isinstance(value, list):
         return "list"
-    if isinstance(value, dict):
-        return "object"
-    if _NUMBER(text):
-        return "number"
-    return "date" if _DATE(text) else "string"
+    return "object" if isinstance(value, dict) else "number"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Number)) and value is not True and value is not False
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(repr(value) if isinstance(value, float) else str(value))
 
 
 def same(old: Any, new: Any) -> bool:
-    """Whether nothing changed, compared as JSON (`1` and `true` differ; `1` and `1.0` do not)."""
+    """Whether nothing changed, compared as JSON: `1` is `1.0` and not `true`; what is not known is never the same."""
+    if type(old) is str and type(new) is str:
+        return bool(old == new)
+    if old is UNKNOWN or new is UNKNOWN:
+        return False
     if old is new:
         return True
-    if isinstance(old, bool) is not isinstance(new, bool):
-        return False
-    if type(old) is type(new) and not isinstance(old, (list, dict)):
-        return bool(old == new)
-    return bool(old == new) and text_of(old) == text_of(new)
+    if _is_number(old) and _is_number(new):
+        if type(old) is type(new) and old == new:
+            return True
+        try:
+            return _decimal(old) == _decimal(new)
+        except InvalidOperation:  # an exponent that Decimal cannot hold
+            return str(old) == str(new)
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(same(value, new[name]) for name, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(same(*pair) for pair in zip(old, new, strict=True))
+    return type(old) is type(new) and bool(old == new)
 
 
 def _plain(number: Decimal) -> int | float | None:
@@ -79,48 +135,55 @@ def _plain(number: Decimal) -> int | float | None:
 
 def document(change: Change, index: int) -> dict[str, Any]:
     """`change` as the `trail.change` object, before the privacy policy; keys are not sorted yet."""
-    old, new = change.old, change.new
-    old_state, new_state = state_of(old), state_of(new)
-    out: dict[str, Any] = {
-        "derivation": change.derivation,
-        "field": change.field,
-        "index": index,
-        "new_state": new_state,
-        "old_state": old_state,
-    }
-    old_there, new_there = old_state in {"value", "empty"}, new_state in {"value", "empty"}
-    if old_there:
-        out["old"] = old_text = text_of(old)
-    if new_there:
-        out["new"] = new_text = text_of(new)
-    if old_state in {"null", "absent"}:
+    field, old, new, label, old_label, new_label, derivation, after, before = change
+    out: dict[str, Any] = {"derivation": derivation, "field": field, "index": index}
+    # The usual pair of two texts first: this runs for every event.
+    if type(old) is str and old:
+        out["old_state"], out["old"], old_text, old_there = "value", old, old, True
+    else:
+        out["old_state"] = state = state_of(old)
+        old_there = state in {"value", "empty"}
+        old_text = ""
+        if old_there:
+            out["old"] = old_text = text_of(old)
+    if type(new) is str and new:
+        out["new_state"], out["new"], new_text, new_there = "value", new, new, True
+    else:
+        out["new_state"] = state = state_of(new)
+        new_there = state in {"value", "empty"}
+        new_text = ""
+        if new_there:
+            out["new"] = new_text = text_of(new)
+    if old is None or old is ABSENT:
         out["op"] = "add"
-    elif new_state in {"null", "absent"}:
+    elif new is None or new is ABSENT:
         out["op"] = "remove"
     else:
         out["op"] = "update"
-    if new_there and not (new_state == "empty" and old_there):
-        kind = _type_of(new, new_text)
+    if new_there and (new_text != "" or not old_there):
+        value, kind = new, _type_of(new, new_text)
     elif old_there:
-        kind = _type_of(old, old_text)
+        value, kind = old, _type_of(old, old_text)
     else:
         kind = ""
-    if kind == "number" and type(new if new_there else old) is str and _NO_QUANTITY(change.field):
-        kind = "string"
+    if kind == "number":
+        if is_quantity(field):
+            if old_there and new_there:
+                _add_numbers(out, old_text, new_text)
+        elif type(value) is str:
+            kind = "string"
     if kind:
         out["value_type"] = kind
-    if kind == "number" and old_there and new_there and not _NO_QUANTITY(change.field):
-        _add_numbers(out, old_text, new_text)
-    if change.label:
-        out["label"] = change.label
-    if change.old_label:
-        out["old_label"] = change.old_label
-    if change.new_label:
-        out["new_label"] = change.new_label
-    if change.changed_after:
-        out["changed_after"] = change.changed_after
-    if change.changed_before:
-        out["changed_before"] = change.changed_before
+    if label:
+        out["label"] = label
+    if old_label:
+        out["old_label"] = old_label
+    if new_label:
+        out["new_label"] = new_label
+    if after:
+        out["changed_after"] = after
+    if before:
+        out["changed_before"] = before
     return out
 
 
@@ -136,10 +199,7 @@ def _add_numbers(out: dict[str, Any], old_text: str, new_text: str) -> None:
             if "e" not in repr(percent):
                 out["delta_pct"] = int(percent) if percent == int(percent) else percent
         return
-    try:
-        x, y = Decimal(old_text), Decimal(new_text)
-    except InvalidOperation:
-        return
+    x, y = Decimal(old_text), Decimal(new_text)
     numbers = {"old_number": _plain(x), "new_number": _plain(y), "delta": _plain(y - x)}
     if any(value is None for value in numbers.values()):
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -53,6 +54,14 @@ class _Commands(click.Group):
         module = importlib.import_module(f"shipper.commands.{_COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; when the reader of our output went away (`| head`), end in silence."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list from the table above, so that help imports nothing."""
@@ -113,8 +122,8 @@ def main(args: list[str] | None = None) -> None:
     except FieldtrailError as error:
         click.echo(error.render(), err=True)
         code = error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): not an error, but nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except Exception:  # noqa: BLE001 - a bug of ours must not end with 1, which says "the answer is no"
+        traceback.print_exc()
+        click.echo("error: internal error; please report it with the lines above", err=True)
+        code = 70
     sys.exit(code if isinstance(code, int) else 0)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import glob
 import os
 import socket
-import ssl
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from shipper.build import output_sections
 from shipper.config import Config, OpenSearchSection, SyslogSection
-from shipper.errors import FieldtrailError
 
 
 class Step(NamedTuple):
@@ -78,31 +76,32 @@ def steps(config: Config) -> Iterator[Step]:
 
 
 def _syslog(part: str, section: SyslogSection) -> Iterator[Step]:
-    from shipper.outputs.syslog import client_context, split_address  # noqa: PLC0415 - loaded where it is used
+    from shipper.outputs.syslog import explain, split_address, tls_context  # noqa: PLC0415 - loaded where it is used
 
-    scheme, host, port = split_address(section.address)
-    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    transport, host, port = split_address(section)
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
     try:
         found = socket.getaddrinfo(host, port, type=kind)
     except OSError as error:
-        yield Step(part, "resolve", ok=False, detail=f"{host}: {error.strerror or error}", hint=f"getent hosts {host}")
+        yield Step(part, "resolve", ok=False, detail=f"{host}: {explain(error)}", hint=f"getent hosts {host}")
         return
     yield Step(part, "resolve", ok=True, detail=f"{host} is {found[0][4][0]}")
-    if scheme == "udp":
+    if transport == "udp":
         return
     try:
         connection = socket.create_connection((host, port), timeout=section.timeout)
     except OSError as error:
-        yield Step(part, "connect", ok=False, detail=error.strerror or str(error), hint=f"nc -vz {host} {port}")
+        yield Step(part, "connect", ok=False, detail=explain(error), hint=f"nc -vz {host} {port}")
         return
     with connection:
         yield Step(part, "connect", ok=True, detail=f"{host}:{port}")
-        if scheme != "tls":
+        if transport != "tls":
             return
         try:
-            context = client_context(section.tls)
+            context = tls_context(section.tls, section.id)
             with context.wrap_socket(connection, server_hostname=section.tls.server_name or host) as secured:
-                yield Step(part, "TLS", ok=True, detail=f"{secured.version()}, certificate verified")
-        except (ssl.SSLError, OSError, FieldtrailError) as error:
-            text = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
-            yield Step(part, "TLS", ok=False, detail=text, hint=f"openssl s_client -connect {host}:{port} -showcerts")
+                trusted = "certificate trusted" if section.tls.verify else "certificate not checked"
+                yield Step(part, "TLS", ok=True, detail=f"{secured.version()}, {trusted}")
+        except OSError as error:
+            hint = f"openssl s_client -connect {host}:{port} -showcerts"
+            yield Step(part, "TLS", ok=False, detail=explain(error), hint=hint)

@@ -63,11 +63,13 @@ class Request:
 
 @dataclass(slots=True)
 class OutputCounts:
-    """Conservation, per output: kept = delivered + dead_lettered + filtered + pending."""
+    """Conservation, per output: kept = delivered + dead_lettered + filtered + dropped + pending."""
 
     delivered: int = 0
     dead_lettered: int = 0
     filtered: int = 0
+    dropped: int = 0
+    """In journal frames that were damaged or gone before they could be delivered."""
     retries: int = 0
     last_error: str = ""
     connected: bool | None = None
@@ -89,6 +91,10 @@ class Cursor:
             return None
         except (ValueError, KeyError, TypeError):
             return 0, {}
+        except OSError as error:
+            raise DiskError(
+                "read the cursor", str(self.path), error.strerror or str(error), f"ls -l {self.path}"
+            ) from None
 
     def save(self, seq: int, state: Mapping[str, Any]) -> None:
         """Replace the file; raises `DiskError`."""
@@ -114,7 +120,6 @@ class Delivery(threading.Thread):
         ask: Callable[[Request], None],
         local_size: Callable[[], tuple[str, int]],
         when: Filter | None = None,
-        total: int = 0,
         rng: random.Random | None = None,
     ) -> None:
         super().__init__(name=f"output-{output.id}", daemon=True)
@@ -131,16 +136,19 @@ class Delivery(threading.Thread):
         self.asked = threading.Event()
         """Set once the destination was asked for its highest index, or is known not to answer now."""
         self.progress = clock.monotonic()
+        self._merges = not hasattr(output, "confirmed_seq")
         self._state = dict(state)
-        # Documents up to the cursor; unknown for a cursor that never said so: then nothing counts as pending before it.
-        self._total = int(state.get("total", total if seq >= journal.next_seq else 0))
+        # Documents kept before this run's first frame, up to the cursor, and read; unknown until that frame is read.
+        self._base: int | None = None
+        self._total: int | None = None
+        self._seen = 0
+        self._held: Frame | Gap | None = None
         self._saved_at = clock.monotonic()
         self.failure: BaseException | None = None
 
     def halt(self) -> None:
         """Stop at the next safe point, without delivering more."""
         self._stop_now.set()
-        self._reader.close()
 
     def run(self) -> None:
         """The loop; a bug ends the thread and is told to the agent, which stops."""
@@ -152,6 +160,8 @@ class Delivery(threading.Thread):
         finally:
             self.asked.set()
             with contextlib.suppress(FieldtrailError, OSError):
+                if self.failure is None and hasattr(self.output, "drain"):
+                    self.output.drain()
                 self._save()
             self._reader.close()
             self.output.close()
@@ -162,10 +172,9 @@ class Delivery(threading.Thread):
         self.output.open(self._state)
         if not self._agree():
             return
-        held: Frame | Gap | None = None
         while not self._stop_now.is_set():
-            item = held or self._reader.read(timeout=0.25)
-            held = None
+            item = self._held or self._reader.read(timeout=0.25)
+            self._held = None
             if item is None:
                 self._maybe_save(idle=True)
                 continue
@@ -177,13 +186,16 @@ class Delivery(threading.Thread):
                 continue
             frames = [item]
             documents = documents_of(item)
+            self._account(item)
             size = sum(len(document.data) for document in documents)
-            while size < MERGE_BYTES and len(documents) < MERGE_DOCUMENTS:
+            # A destination that confirms by frame number must see each frame under its own.
+            while self._merges and size < MERGE_BYTES and len(documents) < MERGE_DOCUMENTS:
                 following = self._reader.read(timeout=0)
                 if not isinstance(following, Frame) or following.meta["log"] != item.meta["log"]:
-                    held = following
+                    self._held = following
                     break
                 frames.append(following)
+                self._account(following)
                 more = documents_of(following)
                 documents += more
                 size += sum(len(document.data) for document in more)
@@ -193,6 +205,22 @@ class Delivery(threading.Thread):
             self.seq = frames[-1].seq + 1
             self.progress = self._clock.monotonic()
             self._maybe_save(idle=False)
+
+    def _peek(self) -> None:
+        """Look at the first frame while the destination does not answer, to know how much is waiting for it."""
+        if self._held is None:
+            self._held = self._reader.read(timeout=0)
+            if isinstance(self._held, Frame):
+                self._account(self._held)
+
+    def _account(self, frame: Frame) -> None:
+        """Note where this run's documents begin, and how many were lost with frames that a gap has taken."""
+        before = frame.meta["total"] - len(frame.documents)
+        if self._base is None:
+            self._base = self._total = before
+        else:
+            self.counts.dropped += max(0, before - self._seen)
+        self._seen = frame.meta["total"]
 
     def _filtered(self, documents: list[Document]) -> list[Document]:
         when = self._when
@@ -206,6 +234,7 @@ class Delivery(threading.Thread):
         """Ask the destination for its highest index before anything is sent (sealing.md 9). False: told to stop."""
         wait = FIRST_WAIT
         while not self._stop_now.is_set():
+            self._peek()
             log, size = self._local()
             try:
                 highest = self.output.highest(log)
@@ -237,7 +266,7 @@ class Delivery(threading.Thread):
             )
             self.counts.delivered += receipt.delivered
             if receipt.refused:
-                self._refuse(receipt.refused, tries + 1)
+                self._refuse(receipt.refused, last.meta["log"], tries + 1)
             if receipt.fork:
                 self._fork(receipt.fork, last, tries + 1)
             if receipt.delivered or receipt.refused or receipt.fork:
@@ -266,7 +295,7 @@ class Delivery(threading.Thread):
     def _well(self) -> None:
         self.counts.last_error, self.counts.connected = "", True
 
-    def _refuse(self, refused: Sequence[Refusal], attempts: int) -> None:
+    def _refuse(self, refused: Sequence[Refusal], log: str, attempts: int) -> None:
         """Dead letters first, durably; then a leaf that says so, with type and field but never the reason's text."""
         self._put(refused, attempts)
         self.counts.dead_lettered += len(refused)
@@ -280,7 +309,7 @@ class Delivery(threading.Thread):
         for (kind, name), indexes in by_kind.items():
             telemetry.documents_refused(output=self.output.id, count=len(indexes) or 1, kind=kind)
             for first, last in ranges(sorted(indexes)):
-                payload = {"output": self.output.id, "from": first, "to": last, "type": kind}
+                payload = {"output": self.output.id, "log": log, "from": first, "to": last, "type": kind}
                 self._ask(Request("reject", payload if name is None else {**payload, "field": name}))
 
     def _fork(self, documents: Sequence[Document], last: Frame, attempts: int) -> None:
@@ -293,6 +322,10 @@ class Delivery(threading.Thread):
     def _put(self, refused: Sequence[Refusal], attempts: int) -> None:
         """Keep dead letters; a disk that is full makes the output wait, since nothing may be dropped."""
         wait = FIRST_WAIT
+        while self._letters.full:
+            self._failing("the dead letters are full (hint: fieldtrail dlq list)", LONGEST_WAIT)
+            if self._stop_now.wait(1.0):
+                break  # a stop must not lose them: they are kept beyond the bound
         while True:
             try:
                 self._letters.put(self.output.id, refused, self._clock.now(), attempts)
@@ -311,8 +344,14 @@ class Delivery(threading.Thread):
         own = ask() if ask is not None else None
         return self.seq if own is None else min(self.seq, own)
 
+    def kept(self, total: int) -> int:
+        """Documents that this run has to deliver here, of `total` kept in all."""
+        return self.pending(total) if self._base is None else max(0, total - self._base)
+
     def pending(self, total: int) -> int:
-        """Documents kept and not yet delivered here, of `total` kept in all."""
+        """Documents kept and not yet delivered here; before the first was read 1 where there are frames at all."""
+        if self._total is None:
+            return int(self.seq < self._journal.next_seq)
         return max(0, total - self._total)
 
     def _maybe_save(self, *, idle: bool) -> None:
@@ -326,7 +365,7 @@ class Delivery(threading.Thread):
 
     def _save(self) -> None:
         seq = self.confirmed()
-        self._state = {**self.output.flush(), "total": self._total}
+        self._state = dict(self.output.flush())
         self._cursor.save(seq, self._state)
         self.saved = seq
 

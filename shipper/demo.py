@@ -21,6 +21,7 @@ import orjson
 from shipper.agent import Agent
 from shipper.config import AgentSection, Config, FileInputSection
 from shipper.errors import UsageError
+from shipper.model import Event
 
 
 def tell(folder: Path | None) -> int:
@@ -129,7 +130,7 @@ def _indented(lines: list[str]) -> str:
     return "\n".join(f"   {line}" for line in lines)
 
 
-def _events(store: Path) -> list[dict[str, object]]:
+def _events(store: Path) -> list[Event]:
     with contextlib.closing(sqlite3.connect(store)) as db:
         rows = db.execute(
             "SELECT data FROM documents WHERE dataset IN ('fieldtrail.change', 'fieldtrail.activity') ORDER BY i"
@@ -144,9 +145,7 @@ def _tamper(store: Path, copy: Path) -> list[str]:
     with contextlib.closing(sqlite3.connect(copy)) as db, db:
         rows = db.execute("SELECT id, i, data FROM documents WHERE i >= 0 ORDER BY i").fetchall()
         edited = next(row for row in rows if b'"field":"salary"' in row[2] and b"120000" in row[2])
-        db.execute(
-            "UPDATE documents SET data = ? WHERE id = ?", (edited[2].replace(b"120000", b"920000"), edited[0])
-        )
+        db.execute("UPDATE documents SET data = ? WHERE id = ?", (edited[2].replace(b"120000", b"920000"), edited[0]))
         deleted = next(row for row in rows if b'"overall_recommendation"' in row[2])
         db.execute("DELETE FROM documents WHERE id = ?", (deleted[0],))
         forged = orjson.loads(edited[2])

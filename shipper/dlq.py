@@ -135,11 +135,9 @@ class DeadLetters:
             # Oldest first: after a crash in between the newest line of a letter still stands, never an older one alone.
             for segment in sorted(places.union(*(self._stale.get(name, ()) for name in gone))):
                 path = self.folder / segment
-                kept = [
-                    (name, self._bytes(place))
-                    for name, place in self._places.items()
-                    if place.segment == segment and name not in gone
-                ]
+                # In the order of their newest lines, which is the order that `list` gives.
+                mine = sorted((place, name) for name, place in self._places.items() if place.segment == segment)
+                kept = [(name, self._bytes(place)) for place, name in mine if name not in gone]
                 self._seen.pop(segment, None)
                 if kept:
                     replace_sync(path, b"".join(line for _, line in kept), self._fs)

@@ -134,7 +134,8 @@ class Logbook:
         for part in lines:
             bodies += part.bodies
             datasets += part.datasets
-            sources.append(part.source)
+            if part.source["lines"]:  # a chunk without records only moves a position
+                sources.append(part.source)
         self.sources += sources
         if close:
             at = sealer.checked_size

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import mappings
 from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Rejected, Time
 from parsers._json import decode
 from shipper.errors import ConfigError
-from shipper.schema import converter, suggest
+from shipper.schema import converter, reserved, suggest
 
 if TYPE_CHECKING:
     from shipper.config import FormatSection
@@ -35,10 +36,10 @@ _SPECIAL: Final = {
 }
 """Targets that are attributes of the operation rather than further fields."""
 
-_OURS_ALONE: Final = ("@timestamp", "ecs.version", "event.created", "event.kind", "event.module", "event.dataset")
-_OURS_PREFIX: Final = ("data_stream.", "agent.", "seal.", "trail.change.", "trail.origin.", "trail.checkpoint.")
+_VALUES: Final = "trail.values"
+_SOURCE_STREAMS: Final = frozenset({"change", "activity"})
 
-_OUTCOMES: Final = {"success": "success", "failure": "failure", "unknown": "unknown"}
+_OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
 
 
 def _split(path: str) -> tuple[str, ...]:
@@ -96,8 +97,8 @@ class _Plan:
                 if not child:
                     del data[name]
             for _, path in members:
-                if path in data:  # a key that holds the dot itself
-                    found.setdefault(path, data.pop(path))
+                if path in data and path not in found:  # a key that holds the dot itself
+                    found[path] = data.pop(path)
         for path in self._top:
             if path in data:
                 found[path] = data.pop(path)
@@ -113,12 +114,14 @@ class MappedFormat:
         "_changes_path",
         "_constants",
         "_default_action",
+        "_edits",
         "_further",
         "_kind",
         "_pairs",
         "_plan",
         "_special",
         "_time",
+        "_values",
         "format",
         "name",
     )
@@ -130,7 +133,18 @@ class MappedFormat:
         self._kind = section.kind
         self._time = (section.time.field, section.time.layout) if section.time else None
         self._special = [(_SPECIAL[target], path) for target, path in section.map.items() if target in _SPECIAL]
-        self._further = [(target, path) for target, path in section.map.items() if target not in _SPECIAL]
+        self._values = [
+            (target.removeprefix(_VALUES).lstrip("."), path)
+            for target, path in section.map.items()
+            if target == _VALUES or target.startswith(f"{_VALUES}.")
+        ]
+        """Values of a whole record: (name, path), the name "" for an object of them."""
+        taken = {path for _, path in (*self._special, *self._values)}
+        self._further = [
+            (target, path)
+            for target, path in section.map.items()
+            if target not in _SPECIAL and not (target.startswith(_VALUES) and path in taken)
+        ]
         self._constants = dict(section.constants)
         self._actions = dict(section.actions)
         changes = section.changes
@@ -144,6 +158,9 @@ class MappedFormat:
             paths.append(self._changes_path)
         self._plan = _Plan(paths)
         self._default_action = section.default_action or ("field.update" if changes else "log.message")
+        self._edits = frozenset(
+            name for name, spec in mappings.actions().items() if "trail.change.field" in spec.expects
+        )
 
     def parse(self, record: bytes, ctx: Context, /) -> list[Operation] | Rejected:
         """One operation per line; a line that is no JSON object is refused."""
@@ -153,50 +170,71 @@ class MappedFormat:
             return data if isinstance(data, Rejected) else Rejected("not a JSON object")
         found = self._plan.take(data)
         operation = Operation(self._default_action, self._kind)
+        operation.raw = data
+        get = found.get
         if self._time is not None:
             path, layout = self._time
-            value = found.get(path)
-            if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            value = get(path)
+            if type(value) is str or (
+                isinstance(value, (str, int, float)) and value is not True and value is not False
+            ):
                 operation.time = Time(value, layout)
-            elif path in found:
+            elif value is not None:
                 _put_back(data, path, value)
         for attribute, path in self._special:
-            value = found.get(path)
-            if value is None:
-                continue
-            text = value if type(value) is str else _text(value)
-            if text is None:
-                _put_back(data, path, value)
-            else:
-                setattr(operation, attribute, text)
+            value = get(path)
+            if type(value) is str:
+                if value:
+                    setattr(operation, attribute, value)
+            elif value is not None:
+                text = _text(value)
+                if text is None:
+                    _put_back(data, path, value)
+                else:
+                    setattr(operation, attribute, text)
         fields = operation.fields
         if self._constants:
             fields.update(self._constants)
         for target, path in self._further:
-            value = found.get(path)
+            value = get(path)
             if value is not None:
                 fields[target] = value
+        for name, path in self._values:
+            value = get(path)
+            if name:
+                operation.values[name] = value
+            elif type(value) is dict:
+                operation.values.update(value)
+            elif value is not None:
+                _put_back(data, path, value)
         if self._changes_path is not None:
-            changed = found.get(self._changes_path)
+            changed = get(self._changes_path)
             if changed is not None:
                 self._read_changes(changed, data, operation)
         self._settle(operation)
-        operation.raw = data
         return [operation]
 
     def _settle(self, operation: Operation) -> None:
         """Translate the verb, and say of the actor only what the source said."""
         verb = operation.action
         ours = self._actions.get(verb, verb)
-        if operation.code is None and ours != verb:
-            operation.code = verb
-        operation.action = ours
-        if operation.outcome is not None:
-            operation.outcome = _OUTCOMES.get(operation.outcome.lower(), operation.outcome)
+        if ours != verb:
+            if operation.code is None:
+                operation.code = verb
+            elif operation.code != verb:
+                operation.raw["action"] = [operation.raw["action"], verb] if "action" in operation.raw else verb
+            operation.action = ours
+        outcome = operation.outcome
+        if outcome is not None and outcome not in _OUTCOMES and outcome.lower() in _OUTCOMES:
+            operation.outcome = outcome.lower()
+        if operation.no_change and ours not in self._edits:
+            operation.no_change = False  # a login or an export that happens to carry an empty list of changes
+        elif operation.changes and ours in {"record.create", "record.delete"}:
+            _as_values(operation, created=ours == "record.create")
         fields = operation.fields
-        if (
+        if operation.actor_type == "unknown" and (
             "user.id" in fields or "user.name" in fields or "user.email" in fields
-        ) and operation.actor_type == "unknown":
+        ):
             operation.actor_type = "user"
         if operation.actor_type != "unknown" and operation.actor_confidence == "unknown":
             operation.actor_confidence = "asserted"
@@ -205,7 +243,9 @@ class MappedFormat:
         assert self._changes_path is not None
         changes = operation.changes
         if self._pairs:
-            if not isinstance(found, dict) or not all(isinstance(v, list) and len(v) == 2 for v in found.values()):
+            if not isinstance(found, dict) or not all(
+                name and isinstance(pair, list) and len(pair) == 2 for name, pair in found.items()
+            ):
                 _put_back(data, self._changes_path, found)
                 return
             changes.extend(Change(name, pair[0], pair[1]) for name, pair in found.items())
@@ -218,26 +258,40 @@ class MappedFormat:
                 return
             odd: list[Any] = []
             for item in found:
-                name = item.get(field) if isinstance(item, dict) else None
-                if not isinstance(name, str):
+                name = item.get(field) if type(item) is dict else None
+                if type(name) is not str or not name or not (old in item or new in item):
                     odd.append(item)
                     continue
-                # A list that gives only one of the two says that the other was, or is, not there.
-                has_old, has_new = old in item, new in item
-                derivation = "native" if has_old else "new_only"
-                before = item[old] if has_old else (UNKNOWN if has_new else ABSENT)
-                after = item[new] if has_new else ABSENT
+                # An entry that gives only one of the two says that the other was, or is, not there.
+                if old in item:
+                    before, after, derivation, known = item[old], item.get(new, ABSENT), "native", 2 + (new in item)
+                else:
+                    before, after, derivation, known = UNKNOWN, item[new], "new_only", 2
                 text = item.get(label) if label else None
-                changes.append(
-                    Change(name, before, after, text if isinstance(text, str) else None, derivation=derivation)
-                )
-                known = {field, old, new, label}
-                if len(item) > 2 and not known.issuperset(item):
-                    odd.append({key: value for key, value in item.items() if key not in known or key == field})
+                if type(text) is str:
+                    known += 1
+                else:
+                    text = None
+                changes.append(Change(name, before, after, text, None, None, derivation))
+                if len(item) > known:
+                    used = {old, new, label if text is not None else new}
+                    odd.append({key: value for key, value in item.items() if key not in used})
             if odd:
                 _put_back(data, self._changes_path, odd)
-        if not changes:
-            operation.no_change = not found
+        operation.no_change = not changes and not found
+
+
+def _as_values(operation: Operation, *, created: bool) -> None:
+    """The changes of a created or deleted record are its values; one that has both sides stays a change."""
+    both: list[Change] = []
+    for change in operation.changes:
+        value, other = (change.new, change.old) if created else (change.old, change.new)
+        if (other is None or other is ABSENT or other is UNKNOWN) and change.field not in operation.values:
+            if value is not None and value is not ABSENT and value is not UNKNOWN:
+                operation.values[change.field] = value
+        else:
+            both.append(change)
+    operation.changes = both
 
 
 def _put_back(data: dict[str, Any], path: str, value: Any) -> None:
@@ -256,7 +310,7 @@ def _put_back(data: dict[str, Any], path: str, value: Any) -> None:
 def _text(value: Any) -> str | None:
     """A scalar as text, or None."""
     if isinstance(value, str):
-        return value
+        return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
@@ -273,17 +327,22 @@ def compile_formats(
         path = f"formats.{name}"
         if name in taken or name == "auto":
             problems.append((path, f"{name} is a built-in format; choose another name"))
+        twice = [target for target in ("event.id", "trail.operation.id") if target in section.map]
+        if len(twice) > 1:
+            problems.append((f"{path}.map.{twice[1]}", "is the same fact as event.id here; map one of them"))
         for where, names in (("map", list(section.map)), ("constants", list(section.constants))):
             for target in names:
                 problem = _target_problem(target, constant=where == "constants")
                 if problem:
                     problems.append((f"{path}.{where}.{target}", problem))
         for verb, ours in (*section.actions.items(), ("default_action", section.default_action)):
-            if ours is not None and ours not in actions:
-                where = "default_action" if verb == "default_action" else f"actions.{verb}"
-                problems.append(
-                    (f"{path}.{where}", f"{ours!r} is not an action of ours; see `fieldtrail formats json`")
-                )
+            if ours is None:
+                continue
+            where = f"{path}.default_action" if verb == "default_action" else f"{path}.actions.{verb}"
+            if ours not in actions:
+                problems.append((where, f"{ours!r} is not an action of ours; see `fieldtrail formats json`"))
+            elif actions[ours].stream not in _SOURCE_STREAMS or ours == "log.unparsed":
+                problems.append((where, f"{ours!r} is said by Fieldtrail itself, never by a source"))
     if problems:
         raise ConfigError("read configuration", place, f"{len(problems)} problem(s) in formats", "", tuple(problems))
     return {name: MappedFormat(name, section) for name, section in sections.items()}
@@ -292,9 +351,9 @@ def compile_formats(
 def _target_problem(target: str, *, constant: bool) -> str | None:
     if constant and target in {"event.category", "event.type", "event.kind"}:
         return None
-    if target in _SPECIAL and not constant:
+    if (target in _SPECIAL or target == _VALUES) and not constant:
         return None
-    if target in _OURS_ALONE or target.startswith(_OURS_PREFIX):
+    if reserved(target) or target.startswith("seal."):
         return "is filled by Fieldtrail itself"
     try:
         converter(target)

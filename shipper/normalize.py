@@ -2,35 +2,58 @@
 
 The shape is docs/reference/event.md. Rules that decide hard cases: a created or deleted record is one document with its
 values, and only its sensitive fields get one each; what the source did not say is absent and listed in `trail.missing`;
-what fits no field stays in `trail.raw`; the message is built after the privacy policy, so that it cannot say more than
-the fields do.
+what fits no field stays in `trail.raw`; what belongs to the operation as a whole (`trail.raw`, `trail.values`,
+`event.original`) stands once, on its head document; the message is built after the privacy policy, so that it cannot
+say more than the fields do.
+
+Dicts and lists that are the same for all events of an action are shared between events: later stages replace members
+of an event, they do not change them in place.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import mappings
 from parsers._contract import ABSENT, Change, Format, Operation
-from shipper import changes, protect, schema, sentences, timestamps
+from shipper import changes, protect, sentences, timestamps
+from shipper._placing import Placer, stray
+from shipper._shaping import (
+    CHANGE_FACTS,
+    Plan,
+    has,
+    has_further_digits,
+    plans,
+    set_bounds,
+    set_categories,
+    set_original,
+    set_related,
+    set_target,
+)
 from shipper.model import Event
+from shipper.seal.canonical import conform, conform_value
 
 ECS_VERSION: Final = "9.4.0"
 SCHEMA: Final = 1
 
-_USER_PATHS: Final = ("id", "name", "email")
-_USER_CHANGES: Final = {"role": "roles", "roles": "roles", "email": "email", "name": "name", "full_name": "full_name"}
+_USER_CHANGES: Final = {
+    **dict.fromkeys(("role", "roles"), "roles"),
+    **dict.fromkeys(("email", "email_address"), "email"),
+    **dict.fromkeys(("name", "username", "user_name", "login"), "name"),
+    **dict.fromkeys(("full_name", "fullName", "display_name"), "full_name"),
+}
+"""Fields of an account -> members of `user.changes`."""
 _INTERFACES: Final = frozenset({"ui", "api", "import", "automation", "mobile", "sync", "system", "unknown"})
 _INTERFACE_WORDS: Final = {"web": "ui", "browser": "ui", "gui": "ui", "rest": "api", "graphql": "api", "cron": "system"}
 _ACTORS: Final = frozenset({"user", "automation", "api_key", "system", "unknown"})
+_CONFIDENCES: Final = frozenset({"asserted", "inferred", "unknown"})
+_OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
 _SENSITIVE: Final = frozenset({"confidential", "restricted"})
-_ORIGINAL_LIMIT: Final = 32_000
-_KNOWN_NAMES: Final = 5_000
-"""Field names whose converters are kept; a hostile source must not fill memory with names."""
+_STREAMS: Final = ("change", "activity")
+_SHORT: Final = 8_000
+"""Bytes of a record in which no value can exceed what an event may hold, even if every byte becomes an escape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,231 +97,224 @@ class Origin:
 class Normalizer:
     """Turns operations of one input and format into events. Holds tables only, no state between events."""
 
-    __slots__ = ("_actions", "_agent", "_dataset", "_ecs", "_fields", "_module", "_s", "_streams")
+    __slots__ = ("_agent", "_default", "_ecs", "_missing_always", "_module", "_placer", "_plans", "_s", "_streams")
 
     def __init__(self, settings: Settings) -> None:
         self._s = settings
-        self._actions = mappings.actions()
         self._agent = {"name": settings.agent_name, "type": "fieldtrail", "version": settings.agent_version}
         self._ecs = {"version": ECS_VERSION}
         self._module = settings.format.module
+        self._missing_always = settings.format.missing
         self._streams = {
             name: {"dataset": f"fieldtrail.{name}", "namespace": settings.namespace, "type": "logs"}
-            for name in ("change", "activity")
+            for name in _STREAMS
         }
-        self._fields: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]] | None] = {}
+        self._plans = plans(self._streams)
+        self._default = self._plans[settings.default_action]
+        self._placer = Placer(settings.policy, self._module, settings.salt)
 
     def events(self, operation: Operation, origin: Origin) -> tuple[list[Event], float | None]:
-        """The documents of one operation, in order, and its time in seconds (None where the source gave none)."""
-        s = self._s
-        op = operation
-        action = op.action
-        code = op.code
-        spec = self._actions.get(action)
-        if spec is None:
-            code = code or action
-            action = s.default_action
-            spec = self._actions[action]
-        when = timestamps.resolve(
-            op.time, received=origin.received, mtime=origin.mtime, zone=s.zone, previous=origin.previous
-        )
+        """The documents of one operation, in order, and its time in seconds (None where the source gave none).
+
+        No document comes of an edit all of whose changes are from a value to itself.
+        """
+        op, s = operation, self._s
         raw: Mapping[str, Any] = op.raw if s.keep_unmapped else {}
-        root: Event = {"@timestamp": when.text, "agent": self._agent, "ecs": self._ecs}
+        code = op.code
+        plan = self._plans.get(op.action)
+        if plan is None:
+            plan = self._default
+            if code is None:
+                code = op.action
+            elif code != op.action:
+                raw = stray(raw, "action", op.action)
+        time = op.time
+        when = timestamps.resolve(
+            time, received=origin.received, mtime=origin.mtime, zone=s.zone, previous=origin.previous
+        )
+        stamp, seconds, precision, zone_used = when
+        if time is None:
+            stamp, seconds_given = origin.received_text, None
+        else:
+            seconds_given = seconds
+            if precision != "exact":
+                stamp = origin.received_text
+                raw = stray(raw, "time", str(time.text))
+            elif stamp is not time.text and has_further_digits(time):
+                raw = stray(raw, "time", str(time.text))
+        changed = op.changes
+        if changed:
+            changed = [change for change in changed if not changes.same(change.old, change.new)]
+            if not changed and plan.edit and not op.values:
+                return [], seconds_given
         event: dict[str, Any] = {
-            "action": action,
+            "action": plan.action,
             "created": origin.received_text,
             "dataset": f"{self._module}.{op.kind}",
             "kind": "event",
             "module": self._module,
         }
-        trail: dict[str, Any] = {"schema": SCHEMA}
-        root["event"] = event
-        root["trail"] = trail
-        misfits: list[str] = []
-        if op.fields:
-            raw = self._place(root, op.fields, raw, misfits)
-        if when.precision != "exact" and op.time is not None:
-            raw = {**raw, "time": str(op.time.text)}
-        if when.zone_used:
-            event["timezone"] = when.zone_used
-        category = event.get("category") or list(op.category or spec.category)
-        if op.interface == "api" and category and "api" not in category and "database" in category:
-            category = [*category, "api"]
-        if category:
-            event["category"] = category
-            kinds = event.get("type") or list(op.type or spec.type)
-            if kinds:
-                event["type"] = kinds
-        outcome = op.outcome or event.get("outcome") or spec.outcome
-        if outcome in {"success", "failure", "unknown"}:
-            event["outcome"] = outcome
-        elif outcome:
-            raw = {**raw, "outcome": outcome}
-            event.pop("outcome", None)
+        trail: dict[str, Any] = {"schema": SCHEMA, "time": {"precision": precision}}
+        root: Event = {"@timestamp": stamp, "agent": self._agent, "ecs": self._ecs, "event": event, "trail": trail}
+        raw, related, misfits, withheld = self._placer.place(root, op.fields, raw)
+        if zone_used:
+            event["timezone"] = zone_used
         if code:
             event["code"] = code
-        raw = self._describe(op, origin, trail, when.precision, raw)
-        return self._documents(op, origin, root, raw, misfits), when.seconds if op.time is not None else None
-
-    # -- parts of one document ----------------------------------------------------------------------------------------
-
-    def _place(
-        self, root: Event, fields: Mapping[str, Any], raw: Mapping[str, Any], misfits: list[str]
-    ) -> dict[str, Any]:
-        """Set each field at its place, converted to its type; what does not fit joins `raw` and `misfits`."""
-        left = dict(raw)
-        table = self._fields
-        for name, value in fields.items():
-            if name in table:
-                entry = table[name]
-            else:
-                entry = _field(name)
-                if len(table) < _KNOWN_NAMES:
-                    table[name] = entry
-            if entry is None:
-                _nest(left, name, value)
-                continue
-            path, convert = entry
-            fitted = convert(value)
-            if fitted is schema.MISFIT:
-                _nest(left, name, value)
-                misfits.append(name)
-                continue
-            here = root
-            for part in path[:-1]:
-                child = here.get(part)
-                if child is None:
-                    child = here[part] = {}
-                here = child
-            here[path[-1]] = fitted
-        return left
+        raw = self._describe(op, origin, trail, raw, withheld)
+        if "category" in event or "type" in event or op.category or op.type:
+            raw = set_categories(event, op, plan, raw)
+        elif plan.category:
+            event["category"] = plan.api if trail.get("interface") == "api" else plan.category
+            event["type"] = plan.kinds
+        outcome = op.outcome or event.get("outcome") or plan.outcome
+        if outcome in _OUTCOMES:
+            event["outcome"] = outcome
+        elif outcome:
+            event.pop("outcome", None)
+            raw = stray(raw, "outcome", outcome)
+        documents = self._documents(op, origin, plan, root, changed, (raw, related, misfits, withheld))
+        if origin.length > _SHORT or len(origin.data) > _SHORT:
+            documents = [conform(document)[0] for document in documents]
+        return documents, seconds_given
 
     def _describe(
-        self, op: Operation, origin: Origin, trail: dict[str, Any], precision: str, raw: Mapping[str, Any]
+        self,
+        op: Operation,
+        origin: Origin,
+        trail: dict[str, Any],
+        raw: Mapping[str, Any],
+        withheld: list[protect.Withheld],
     ) -> Mapping[str, Any]:
-        """Actor, object, interface, origin and time of the operation; words that are not ours stay in `raw`."""
-        actor = trail.setdefault("actor", {})
-        kind = op.actor_type
+        """Actor, interface, object and origin of the operation; words that are not ours stay in `raw`."""
+        kind, confidence = op.actor_type, op.actor_confidence
+        if confidence not in _CONFIDENCES:
+            raw, confidence = stray(raw, "actor_confidence", confidence), "unknown"
         if kind not in _ACTORS:
-            raw, kind = {**raw, "actor_type": kind}, "unknown"
-        actor.setdefault("type", kind)
-        actor.setdefault("confidence", op.actor_confidence)
+            raw, kind, confidence = stray(raw, "actor_type", kind), "unknown", "unknown"
+        actor = {"confidence": confidence, "type": kind}
+        trail["actor"] = {**actor, **trail["actor"]} if "actor" in trail else actor
         interface = op.interface
         if interface:
-            interface = _INTERFACE_WORDS.get(interface, interface)
             if interface not in _INTERFACES:
-                raw, interface = {**raw, "interface": interface}, "unknown"
+                word = interface.lower()
+                word = _INTERFACE_WORDS.get(word, word)
+                if word not in _INTERFACES:
+                    word = "unknown"
+                if word != interface.lower():
+                    raw = stray(raw, "interface", interface)
+                interface = word
             trail["interface"] = interface
-        if op.object_type or op.object_id:
+        if op.object_type or op.object_id is not None or op.object_name:
             thing = trail.setdefault("object", {})
-            kind = op.object_type or "record"
-            thing["type"] = kind
+            thing["type"] = kind = op.object_type or "record"
             if op.object_id is not None:
                 thing["id"] = op.object_id
                 thing["key"] = f"{self._module}:{kind}/{op.object_id}"
             if op.object_name:
-                thing["name"] = op.object_name
-        place = trail.setdefault("origin", {})
-        place["input"] = self._s.input
-        place["length"] = origin.length
-        place["offset"] = origin.offset
-        place["path"] = origin.path
-        place["received"] = origin.received_text
-        trail.setdefault("time", {})["precision"] = precision
+                name = self._object_name(op.object_name, op.object_type or "", withheld)
+                if name:
+                    thing["name"] = name
+        trail["origin"] = {
+            "input": self._s.input,
+            "length": origin.length,
+            "offset": origin.offset,
+            "path": origin.path,
+            "received": origin.received_text,
+        }
         return raw
 
-    def _missing(self, root: Event, op: Operation, misfits: list[str]) -> list[str]:
-        """What this event lacks that an audit asks for, in a fixed order."""
-        trail = root["trail"]
-        missing = []
-        user = root.get("user")
-        if not user or not any(name in user for name in ("id", "name", "email", "full_name")):
-            missing.append("user.id")
-        if not (root.get("source") and "ip" in root["source"]):
-            missing.append("source.ip")
-        if not (trail.get("session") and "id" in trail["session"]):
-            missing.append("trail.session.id")
-        if trail.get("interface", "unknown") == "unknown":
-            missing.append("trail.interface")
-        for name in (*self._s.format.missing, *op.missing, *misfits):
-            if name not in missing and not _has(root, name):
-                missing.append(name)
-        return missing
-
-    def _related(self, root: Event) -> None:
-        """`related.*` from every such value in the document."""
-        users: dict[str, None] = {}
-        user = root.get("user")
-        if user:
-            _collect_users(user, users)
-        ips: dict[str, None] = {}
-        hosts: dict[str, None] = {}
-        for side in ("source", "client", "destination", "server", "host", "observer"):
-            part = root.get(side)
-            if part:
-                found = part.get("ip")
-                if found:
-                    for ip in found if isinstance(found, list) else (found,):
-                        ips[ip] = None
-                for name in ("domain", "hostname", "name") if side in {"host", "observer"} else ("domain",):
-                    if name in part:
-                        hosts[part[name]] = None
-        related = dict(root.get("related") or {})
-        for key, values in (("hosts", hosts), ("ip", ips), ("user", users)):
-            if values:
-                given = related.get(key)
-                related[key] = list(dict.fromkeys([*given, *values])) if given else list(values)
-        if related:
-            root["related"] = related
+    def _object_name(self, name: str, object_type: str, withheld: list[protect.Withheld]) -> str:
+        """What the privacy policy leaves of an object's name; "" for nothing."""
+        policy = self._s.policy
+        if name[0] not in "{[" and protect.decide(policy, self._module, "name", object_type).action == "keep":
+            return name
+        kept, gone = protect.protect_values(
+            policy, self._module, {"name": name}, "trail.object", self._s.salt, object_type=object_type
+        )
+        withheld += gone
+        return str(kept.get("name", ""))
 
     # -- fan-out ------------------------------------------------------------------------------------------------------
 
     def _documents(
-        self, op: Operation, origin: Origin, root: Event, raw: Mapping[str, Any], misfits: list[str]
+        self,
+        op: Operation,
+        origin: Origin,
+        plan: Plan,
+        root: Event,
+        changed: list[Change],
+        placed: tuple[Mapping[str, Any], dict[str, list[Any]], list[str], list[protect.Withheld]],
     ) -> list[Event]:
         s = self._s
+        raw, related, misfits, withheld = placed
         trail, event = root["trail"], root["event"]
-        action = event["action"]
-        withheld: list[dict[str, str]] = []
-        if raw:
-            cleaned, gone = protect.protect_values(
-                s.policy, self._module, raw, "trail.raw", s.salt, object_type=op.object_type or ""
-            )
-            withheld += gone
-            if cleaned:
-                trail["raw"] = cleaned
-        changed = [c for c in op.changes if not changes.same(c.old, c.new)]
+        whole: dict[str, Any] = {}
+        """Members of `trail` on the head document only."""
+        own = False
         if op.values:
-            cleaned, gone = protect.protect_values(
+            own = plan.action in {"record.create", "record.delete"}
+            values, gone = protect.protect_values(
                 s.policy, self._module, op.values, "trail.values", s.salt, object_type=op.object_type or ""
             )
             withheld += gone
-            if cleaned:
-                trail["values"] = {name: changes.text_of(value) for name, value in cleaned.items() if value is not None}
-            if s.expand != "never" and action in {"record.create", "record.delete"} and not changed:
-                changed = self._expanded(op, created=action == "record.create")
-        if s.keep_original and origin.data:
-            self._keep_original(event, trail, origin)
+            kept = {name: changes.text_of(value) for name, value in values.items() if value is not None}
+            if kept:
+                whole["values"] = kept
+            if own and not changed and s.expand != "never":
+                changed = self._expanded(op, created=plan.action == "record.create")
+        if op.message and changed and not own:
+            raw = stray(raw, "message", op.message)  # the sentences tell the changes
+        if raw:
+            left, gone = protect.protect_values(
+                s.policy, self._module, raw, "trail.raw", s.salt, object_type=op.object_type or ""
+            )
+            withheld += gone
+            if left:
+                whole["raw"] = conform_value(left, 2, "trail.raw")
+        iam = plan.iam or "iam" in event.get("category", ())
+        if iam:
+            set_target(root, op, related)
+        if related:
+            set_related(root, related)
+        missing = self._missing(root, op, misfits, withheld)
         identity = op.id or f"{origin.stream}:{origin.offset}" + (f".{origin.number}" if origin.number else "")
-        own = op.values and action in {"record.create", "record.delete"}
-        count = len(changed) + (1 if own or not changed else 0)
-        operation = {"change_count": len(changed), "id": identity}
-        if "iam" in event.get("category", ()):
-            self._target(root, op)
-        missing = self._missing(root, op, misfits)
+        total = len(changed)
+        count = total + 1 if own or not changed else total
         documents: list[Event] = []
-        if own or not changed:
-            document = root if count == 1 else _copy(root)
-            self._finish(document, op, operation, missing, withheld, head=True, number=0, count=count)
-            documents.append(document)
-        first = len(documents)
-        for index, change in enumerate(changed):
-            document = root if count == 1 else _copy(root)
-            if own:
-                document["event"]["action"] = "field.update"
-                document["trail"].pop("values", None)
-                document["trail"].pop("raw", None)
-            self._add_change(document, change, index, missing, [] if own else withheld, operation, op, count, first)
+        for number in range(count):
+            document, index = root, number + total - count
+            if number + 1 < count:
+                # The last document takes the dicts themselves, so that the usual single one costs no copy.
+                document = {**root, "event": {**event}, "trail": {**trail}}
+            event_here, trail_here = document["event"], document["trail"]
+            event_here["id"] = identity if count == 1 else f"{identity}#{number}"
+            gone, lacking = withheld, missing
+            if number:
+                gone = []
+                trail_here["operation"] = {"change_count": total, "id": identity}
+            else:
+                trail_here["operation"] = {"change_count": total, "head": True, "id": identity}
+                if whole:
+                    trail_here.update(whole)
+                if s.keep_original and origin.data:
+                    set_original(event_here, trail_here, origin.data, origin.length, s.policy, self._module)
+            if index >= 0:
+                if own:
+                    event_here["action"] = "field.update"
+                gone, lacking = self._add_change(document, changed[index], index, op, iam, gone, missing)
+            else:
+                document["data_stream"] = plan.stream
+                if plan.edit:
+                    lacking = [*missing, *(name for name in CHANGE_FACTS if name not in missing)]
+            if lacking:
+                trail_here["missing"] = lacking
+            if gone:
+                trail_here["sealed_fields"] = gone
+            if op.message and index < 0:
+                document["message"] = protect.protect_text(s.policy, self._module, op.message)
+            else:
+                document["message"] = sentences.sentence(document, op, s.format.vendor, plan.spec)
             documents.append(document)
         return documents
 
@@ -307,77 +323,74 @@ class Normalizer:
         document: Event,
         change: Change,
         index: int,
-        missing: list[str],
-        withheld: list[dict[str, str]],
-        operation: dict[str, Any],
         op: Operation,
-        count: int,
-        first: int,
-    ) -> None:
-        """Complete one document of one changed field."""
+        iam: bool,  # noqa: FBT001 - called once per change from one place
+        gone: list[protect.Withheld],
+        missing: list[str],
+    ) -> tuple[list[protect.Withheld], list[str]]:
+        """Set one changed field; returns what else was withheld and is missing, with what was before."""
+        document["data_stream"] = self._streams["change"]
         shape = changes.document(change, index)
-        gone = protect.protect_change(
+        more = protect.protect_change(
             self._s.policy, self._module, shape, self._s.salt, object_type=op.object_type or ""
         )
+        if more:
+            gone = [*gone, *more]
         if shape["old_state"] == "unknown":
             missing = [*missing, "trail.change.old"]
         if shape["new_state"] == "unknown":
             missing = [*missing, "trail.change.new"]
-        document["trail"]["change"] = shape
-        if "iam" in document["event"].get("category", ()):
-            name = _USER_CHANGES.get(change.field)
-            if name and "new" in shape:
-                value: Any = [shape["new"]] if name == "roles" else shape["new"]
-                if name == "roles" and isinstance(change.new, list) and shape["redaction"] == "none":
-                    value = [changes.text_of(role) for role in change.new]
-                user = document["user"] = dict(document.get("user") or {})
-                user["changes"] = {name: value}
+        trail = document["trail"]
+        trail["change"] = shape
         if shape["derivation"] == "snapshot_diff":
-            document["trail"]["time"] = {**document["trail"]["time"], "precision": "bounded"}
-        self._finish(
-            document,
-            op,
-            operation,
-            missing,
-            [*withheld, *gone],
-            head=index + first == 0,
-            number=index + first,
-            count=count,
-        )
+            set_bounds(document, shape, op, self._s.zone)
+        name = _USER_CHANGES.get(change.field) if iam else None
+        if name is not None and shape.get("new"):
+            value: Any = shape["new"]
+            if name == "roles":
+                listed = isinstance(change.new, list) and change.new and shape["redaction"] == "none"
+                value = [changes.text_of(role) for role in change.new] if listed else [value]
+            document["user"] = {**document.get("user", {}), "changes": {name: value}}
+            if name in {"name", "email"}:
+                given = document.get("related", {})
+                users = given.get("user", [])
+                if value not in users:
+                    document["related"] = {**given, "user": [*users, value]}
+        return gone, missing
 
-    def _finish(
+    def _missing(
         self,
-        document: Event,
+        root: Event,
         op: Operation,
-        operation: dict[str, Any],
-        missing: list[str],
-        withheld: list[dict[str, str]],
-        *,
-        head: bool,
-        number: int,
-        count: int,
-    ) -> None:
-        """Ids, stream, related values and the sentence: the last steps of every document."""
-        event, trail = document["event"], document["trail"]
-        event["id"] = operation["id"] if count == 1 else f"{operation['id']}#{number}"
-        trail["operation"] = {**operation, "head": True} if head else operation
-        if missing:
-            trail["missing"] = missing
+        misfits: list[str],
+        withheld: list[protect.Withheld],
+    ) -> list[str]:
+        """What this event lacks that an audit asks for, in a fixed order. What is withheld is not missing."""
+        trail = root["trail"]
+        missing = []
+        user = root.get("user")
+        if user is None or not ("id" in user or "name" in user or "email" in user or "full_name" in user):
+            missing.append("user.id")
+        if "source" not in root or "ip" not in root["source"]:
+            missing.append("source.ip")
+        if "session" not in trail or "id" not in trail["session"]:
+            missing.append("trail.session.id")
+        if "interface" not in trail or trail["interface"] == "unknown":
+            missing.append("trail.interface")
+        if self._missing_always or op.missing or misfits:
+            for name in (*self._missing_always, *op.missing, *misfits):
+                if name not in missing and not has(root, name):
+                    missing.append(name)
         if withheld:
-            trail["sealed_fields"] = withheld
-        spec = self._actions[event["action"]]
-        document["data_stream"] = self._streams["change" if "change" in trail else spec.stream]
-        self._related(document)
-        if op.message and "change" not in trail:
-            document["message"] = protect.protect_text(self._s.policy, self._module, op.message)
-        else:
-            document["message"] = sentences.sentence(document, op, self._s.format.vendor, spec)
+            paths = {entry["path"] for entry in withheld}
+            return [name for name in missing if name not in paths]
+        return missing
 
     def _expanded(self, op: Operation, *, created: bool) -> list[Change]:
         """The values of a created or deleted record as changes: the sensitive ones, or all with `expand: always`."""
         found = []
         for name, value in op.values.items():
-            if value is None:
+            if value is None or value == "":
                 continue
             if self._s.expand == "sensitive":
                 _, sensitivity = protect.classify(self._module, name, op.object_type or "")
@@ -386,29 +399,21 @@ class Normalizer:
             found.append(Change(name, ABSENT, value) if created else Change(name, value, ABSENT))
         return found
 
-    def _target(self, root: Event, op: Operation) -> None:
-        """An account's change names the account as `user.target` (ECS user usage)."""
-        if op.object_type in {"user", "account", "member"} and op.object_id is not None:
-            user = root.setdefault("user", {})
-            target = user.setdefault("target", {})
-            target.setdefault("id", op.object_id)
-            if op.object_name:
-                target.setdefault("name", op.object_name)
-
     # -- lines that nobody understood ---------------------------------------------------------------------------------
 
     def unparsed(self, reason: str, origin: Origin) -> Event:
         """The document of a record that the format refused: its text and the reason; nothing disappears."""
+        identity = f"{origin.stream}:{origin.offset}"
         event: dict[str, Any] = {
             "action": "log.unparsed",
             "created": origin.received_text,
             "dataset": f"{self._module}.unparsed",
-            "id": f"{origin.stream}:{origin.offset}",
+            "id": identity,
             "kind": "pipeline_error",
             "module": self._module,
         }
         trail: dict[str, Any] = {
-            "operation": {"change_count": 0, "head": True, "id": event["id"]},
+            "operation": {"change_count": 0, "head": True, "id": identity},
             "origin": {
                 "input": self._s.input,
                 "length": origin.length,
@@ -419,8 +424,8 @@ class Normalizer:
             "schema": SCHEMA,
             "time": {"precision": "received"},
         }
-        self._keep_original(event, trail, origin)
-        return {
+        set_original(event, trail, origin.data, origin.length, self._s.policy, self._module)
+        document: Event = {
             "@timestamp": origin.received_text,
             "agent": self._agent,
             "data_stream": self._streams["activity"],
@@ -430,70 +435,4 @@ class Normalizer:
             "message": f"a line of {origin.path} was not understood: {reason}",
             "trail": trail,
         }
-
-    def _keep_original(self, event: dict[str, Any], trail: dict[str, Any], origin: Origin) -> None:
-        """The record's own text in `event.original`; bytes that are no UTF-8 stay beside it in base64."""
-        data = origin.data
-        cut = data[:_ORIGINAL_LIMIT]
-        try:
-            text = cut.decode()
-        except UnicodeDecodeError as error:
-            if len(data) > _ORIGINAL_LIMIT and error.start >= len(cut) - 3:
-                text = cut[: error.start].decode()  # only the last character was cut in two
-            else:
-                text = cut.decode(errors="replace")
-                trail["raw"] = {**trail.get("raw", {}), "original_base64": base64.b64encode(cut[:16_000]).decode()}
-        event["original"] = protect.protect_original(self._s.policy, self._module, text)
-        if len(data) > _ORIGINAL_LIMIT:
-            trail["truncated"] = [{"length": max(len(data), origin.length), "path": "event.original"}]
-
-
-def _field(name: str) -> tuple[tuple[str, ...], Callable[[Any], Any]] | None:
-    """Path and converter of a field, None where no such field exists."""
-    try:
-        return tuple(name.split(".")), schema.converter(name)
-    except KeyError:
-        return None
-
-
-def _nest(target: dict[str, Any], name: str, value: Any) -> None:
-    """Put a leftover under its dotted path; where a scalar is in the way, under its literal name."""
-    parts = name.split(".")
-    here = target
-    for part in parts[:-1]:
-        child = here.get(part)
-        if child is None:
-            child = here[part] = {}
-        elif not isinstance(child, dict):
-            target[name] = value
-            return
-        here = child
-    here[parts[-1]] = value
-
-
-def _has(root: Mapping[str, Any], name: str) -> bool:
-    here: Any = root
-    for part in name.split("."):
-        if not isinstance(here, dict) or part not in here:
-            return False
-        here = here[part]
-    return True
-
-
-def _collect_users(user: Mapping[str, Any], into: dict[str, None]) -> None:
-    for name in _USER_PATHS:
-        value = user.get(name)
-        if value:
-            into[value] = None
-    for part in ("target", "effective", "changes"):
-        child = user.get(part)
-        if child:
-            _collect_users(child, into)
-
-
-def _copy(root: Event) -> Event:
-    """A copy whose members that later steps write to are its own."""
-    document = dict(root)
-    document["event"] = dict(root["event"])
-    document["trail"] = dict(root["trail"])
-    return document
+        return conform(document)[0] if len(origin.data) > _SHORT else document

@@ -40,6 +40,8 @@ class Lines:
     bodies: list[bytes] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
     source: dict[str, Any] = field(default_factory=dict)
+    size: int = 0
+    """Bytes of all bodies."""
     problems: list[str] = field(default_factory=list)
     """Names of fields that the sampled check found at fault."""
 
@@ -107,6 +109,7 @@ def process(
     counts.with_events += with_events
     counts.bytes += size
     counts.events = sampled
+    out.size = sum(map(len, bodies))
     first = chunk.records[0].offset if read else 0
     out.source = {
         "input": chunk.input,

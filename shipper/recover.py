@@ -14,11 +14,12 @@ from typing import Any
 
 import orjson
 
-from shipper.errors import DiskError
+from shipper.errors import ConfigError, DiskError
 from shipper.fs import RealFs, replace_sync
 from shipper.journal import Frame, Recovery
 from shipper.journal.recovery import iterate
 from shipper.logbook import Identity, Logbook, leaves_of
+from shipper.seal.note import NoteError, Verifier, public_bytes, verify_note
 from shipper.seal.sealer import LogName, Sealer
 from shipper.seal.tree import Tree
 
@@ -31,6 +32,8 @@ class State:
     """Stream id -> {"input": id, ...position}."""
     outputs: dict[str, Any] = field(default_factory=dict)
     """Output id -> what the last `config` leaf said of it."""
+    config_hash: str = ""
+    """Digest of the configuration that the last `config` leaf spoke of."""
     total: int = 0
     """Documents kept so far in this state folder."""
     log: dict[str, Any] = field(default_factory=dict)
@@ -42,6 +45,7 @@ class State:
         self.total = meta["total"]
         if "outputs" in meta:
             self.outputs = dict(meta["outputs"])
+        self.config_hash = meta.get("config_hash", self.config_hash)
         same = self.log.get("log") == meta["log"]
         self.log = {
             "log": meta["log"],
@@ -54,7 +58,13 @@ class State:
 
     def as_json(self) -> dict[str, Any]:
         """The snapshot for a new segment."""
-        return {"positions": self.positions, "outputs": self.outputs, "total": self.total, "log": self.log}
+        return {
+            "positions": self.positions,
+            "outputs": self.outputs,
+            "config_hash": self.config_hash,
+            "total": self.total,
+            "log": self.log,
+        }
 
 
 def state_of(recovery: Recovery) -> State:
@@ -62,7 +72,8 @@ def state_of(recovery: Recovery) -> State:
     state = State()
     if recovery.state is not None:
         kept = recovery.state
-        state = State(dict(kept["positions"]), dict(kept["outputs"]), kept["total"], dict(kept["log"]))
+        positions, outputs, log = (dict(kept[name]) for name in ("positions", "outputs", "log"))
+        state = State(positions, outputs, kept.get("config_hash", ""), kept["total"], log)
     for meta in recovery.metas:
         state.fold(meta)
     return state
@@ -142,7 +153,8 @@ def continue_log(
 ) -> Logbook | str:
     """The log to go on writing, or why it must not go on (text for the `succession` leaf).
 
-    `furthest`: the highest cursor of any output; `next_seq`: of the recovered journal.
+    `furthest`: the highest cursor of any output; `next_seq`: of the recovered journal. Raises `ConfigError` when the
+    identity key is not the one that signed the log.
     """
     if not state.log:
         return "no log yet" if watermark is None and furthest == 0 else "the journal is gone"
@@ -151,6 +163,7 @@ def continue_log(
         return "the agent's name or origin changed"
     if furthest > next_seq or (watermark is not None and watermark.seq >= next_seq):
         return "the journal ends before what was delivered"
+    _check_key(state.log.get("note", ""), log.origin, identity)
     tree = state.log["tree"]
     frontier = [bytes.fromhex(node) for node in tree["frontier"]]
     checked = [bytes.fromhex(node) for node in tree["checked_frontier"]]
@@ -175,3 +188,18 @@ def continue_log(
         if replay.size != tree["size"] or replay.frontier() != frontier:
             return "kept documents do not give the kept tree"
     return book
+
+
+def _check_key(note: str, origin: str, identity: Identity) -> None:
+    """A log has one key; another one would sign roots that nobody who trusts the first can accept."""
+    if not note:
+        return
+    try:
+        verify_note(note, [Verifier(origin, public_bytes(identity.key))])
+    except NoteError:
+        raise ConfigError(
+            "continue the log",
+            origin,
+            "the identity key is not the key that signed this log",
+            "restore the key from your backup of the keys, or move the state folder away to begin anew",
+        ) from None

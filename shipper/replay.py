@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from shipper.agent import lock
 from shipper.build import output as build_output
 from shipper.build import output_sections
 from shipper.clock import SystemClock
@@ -13,6 +12,7 @@ from shipper.config import Config
 from shipper.dlq import DeadLetter, DeadLetters
 from shipper.errors import UsageError
 from shipper.model import Batch, Document, Refusal
+from shipper.state_folder import lock
 
 _ALONE = frozenset({"file", "store", "stdout"})
 """Outputs that one process alone may write: for them the agent must be stopped."""
@@ -25,7 +25,7 @@ def replay(config: Config, place: str, only: str | None, ids: Sequence[str]) -> 
     wanted = [letter for letter in letters.list(only) if not ids or letter.id in ids]
     missing = set(ids) - {letter.id for letter in wanted}
     if missing:
-        raise UsageError("replay dead letters", sorted(missing)[0], "there is none of this id", "fieldtrail dlq list")
+        raise UsageError("replay dead letters", min(missing), "there is none of this id", "fieldtrail dlq list")
     sections = {section.id: section for section in output_sections(config)}
     by_output: dict[str, list[DeadLetter]] = {}
     for letter in wanted:
@@ -43,16 +43,16 @@ def replay(config: Config, place: str, only: str | None, ids: Sequence[str]) -> 
             output = build_output(section, config, config.agent.state_dir)
             stack.callback(output.close)
             output.open({})
+            # A destination that keeps its own cursor must find it again where it was.
+            seq = (output.cursor() or 1) - 1
             for start in range(0, len(mine), _AT_ONCE):
                 some = mine[start : start + _AT_ONCE]
                 for log in dict.fromkeys(letter.document.id.partition("-")[0] for letter in some):
                     part = [letter for letter in some if letter.document.id.startswith(log)]
-                    receipt = output.deliver(Batch(0, log, "", [letter.document for letter in part]))
+                    receipt = output.deliver(Batch(seq, log, "", [letter.document for letter in part]))
                     turned_down = {document.id for document in _ids(receipt.refused, receipt.fork)}
                     unanswered = {document.id for document in receipt.retry}
-                    done = [
-                        letter.id for letter in part if letter.document.id not in turned_down | unanswered
-                    ]
+                    done = [letter.id for letter in part if letter.document.id not in turned_down | unanswered]
                     letters.put(name, receipt.refused, SystemClock().now(), 1)
                     letters.remove(done)
                     accepted += len(done)

@@ -1,4 +1,9 @@
-"""`message`: the sentence that answers who did what to which field, built after the privacy policy. Pure."""
+"""`message`: the sentence that answers who did what to which field, built after the privacy policy. Pure.
+
+It is read by people and shipped as one line of text: what the source wrote is cut to a readable length, and characters
+that cannot be seen (line ends, NUL, marks that turn the writing direction) stand as escapes, so that no value can make
+a sentence say something else.
+"""
 
 from __future__ import annotations
 
@@ -9,95 +14,138 @@ from mappings import Action
 from parsers._contract import Operation
 
 _LONGEST: Final = 120
-_INTERFACES: Final = frozenset({"ui", "api", "import", "automation", "mobile", "sync", "system"})
+_VIA: Final = {word: f" via {word}" for word in ("ui", "api", "import", "automation", "mobile", "sync", "system")}
+_NAMELESS: Final = {"system": "the system", "api_key": "an API key", "automation": "an automation"}
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""Invisible, and part of how some languages and emoji are written."""
+ACCOUNTS: Final = frozenset({"user", "account", "member"})
+"""Types of objects that are accounts of people."""
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def _shown(char: str) -> str:
+    if char.isprintable() or char in _JOINERS:
+        return char
+    escaped = char.encode("unicode_escape").decode()
+    return " " if char.isspace() and char > "\x9f" and char not in "\u2028\u2029" else escaped
+
+
 def who(document: Mapping[str, Any]) -> str:
     """The actor as people call them, or an honest word where the source names nobody."""
+    trail = document["trail"]
+    kind = trail["actor"]["type"] if "actor" in trail else "unknown"
     user = document.get("user")
     if user:
-        for name in ("full_name", "name", "email", "id"):
-            value = user.get(name)
-            if value:
-                return _cut(str(value))
-    trail = document["trail"]
+        name = user.get("full_name") or user.get("name") or user.get("email") or user.get("id")
+        if name:
+            return f"API key {_cut(name)}" if kind == "api_key" else _cut(name)
     automation = trail.get("automation")
     if automation:
         scenario = automation.get("scenario") or {}
         called = scenario.get("name") or scenario.get("id")
-        return f"automation {called}" if called else "an automation"
-    kind = trail.get("actor", {}).get("type")
-    return {"system": "the system", "api_key": "an API key", "automation": "an automation"}.get(kind, "somebody")
+        return f"automation {_cut(called)}" if called else "an automation"
+    return _NAMELESS.get(kind, "somebody")
 
 
-def thing(op: Operation) -> str:
-    """The object as `Offer 55`, with its name where it has no id."""
+def thing(op: Operation, document: Mapping[str, Any]) -> str:
+    """The object as `Offer 55`, with its name where it has no id; the name is the one that the privacy policy left."""
     label = op.object_label or op.object_type
-    if not label:
-        return ""
-    name = op.object_id if op.object_id is not None else op.object_name
-    return f"{label} {_cut(name)}" if name else str(label)
+    name = op.object_id
+    if name is None:
+        if not label:
+            return ""
+        name = document["trail"]["object"].get("name") if "object" in document["trail"] else None
+    label = _cut(label) if label else "record"
+    return f"{label} {_cut(name)}" if name else label
 
 
 def _value(change: Mapping[str, Any], side: str) -> str:
     """A value as the sentence shows it."""
-    state = change[f"{side}_state"]
-    if state in {"value", "empty"}:
-        if change.get("redaction", "none") != "none":
+    state = change[side + "_state"]
+    if state == "value":
+        if change["redaction"] != "none":
             return "(withheld)"
-        if state == "empty":
-            return "(empty)"
-        return _cut(change.get(f"{side}_label") or change.get(side, ""))
-    return "(unknown)" if state == "unknown" else "(none)"
+        return _cut(change.get(side + "_label") or change[side])
+    return {"empty": "(empty)", "unknown": "(unknown)"}.get(state, "(none)")
 
 
 def sentence(document: Mapping[str, Any], op: Operation, vendor: str, spec: Action) -> str:
     """The sentence for one finished document."""
+    text = _sentence(document, op, vendor, spec)
+    # Our own words are printable, so one look at the whole finds what the source's are not.
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _sentence(document: Mapping[str, Any], op: Operation, vendor: str, spec: Action) -> str:
     trail = document["trail"]
-    change = trail.get("change")
-    interface = trail.get("interface")
-    via = f" via {interface}" if interface in _INTERFACES else ""
-    target = thing(op)
-    if change is not None:
-        return _change_sentence(document, change, target, via, vendor)
     subject = who(document)
-    if subject.startswith("automation "):
-        # It says already what ran, and by which way.
-        via = ""
-        target = "" if op.object_type == "scenario" else target
+    via = _VIA.get(trail.get("interface"), "")
+    if (via == " via system" and subject == "the system") or (
+        via == " via automation" and subject.startswith(("automation ", "an automation"))
+    ):
+        via = ""  # the subject has said it
+    if "change" in trail:
+        return _change_sentence(document, op, subject, via, vendor)
     failed = " (failed)" if document["event"].get("outcome") == "failure" else ""
-    verb = f"{spec.words} {spec.link} {target}".replace("  ", " ") if target else spec.words
-    return f"{subject} {verb}{failed}{via} ({vendor})"
+    target, link = thing(op, document), spec.link
+    if op.object_type == "scenario" and subject.startswith("automation "):
+        target = ""
+    elif op.object_type in ACCOUNTS and spec.name in {"auth.login", "auth.logout"}:
+        link = "as"
+        if op.object_id is not None and op.object_id == document.get("user", {}).get("id"):
+            target = ""
+    elif spec.name == "log.message":
+        target = _logged(op, document, target)
+        if subject == "somebody":
+            return f"{target or 'a record without a message'}{failed}{via} ({vendor})"
+    elif not target and spec.words == "changed":
+        target = "something"
+    verb = f"{spec.words} {link} {target}" if link else f"{spec.words} {target}"
+    return f"{subject} {verb if target else spec.words}{failed}{via} ({vendor})"
 
 
-def _change_sentence(document: Mapping[str, Any], change: Mapping[str, Any], target: str, via: str, vendor: str) -> str:
-    field = _cut(change["field"])
-    of = f" of {target}" if target else ""
-    old, new = _value(change, "old"), _value(change, "new")
+def _logged(op: Operation, document: Mapping[str, Any], target: str) -> str:
+    """What a log line without a message is about: the source's own word for it, and the object."""
+    code = document["event"].get("code") or ""
+    return f"{_cut(code)}{' of ' if code and target else ''}{target}" if op.message is None else target
+
+
+def _change_sentence(document: Mapping[str, Any], op: Operation, subject: str, via: str, vendor: str) -> str:
+    change = document["trail"]["change"]
+    field, target = _cut(change["field"]), thing(op, document)
+    of = f"{field} of {target}" if target else field
+    if document["event"].get("outcome") == "failure":
+        via = f" (failed){via}"
     if change["derivation"] == "snapshot_diff":
-        after, before = change.get("changed_after", ""), change.get("changed_before", "")
-        between = f" between {after} and {before}" if after and before else ""
-        editor = trail_editor(document)
-        return (
-            f"{field}{of} changed from {old} to {new}{between}; who: not given by {vendor}"
-            f"{f' (last editor {editor})' if editor else ''}"
-        )
-    subject = who(document)
+        return _diff_sentence(document, change, of, subject, vendor)
     if change["old_state"] == "unknown":
-        return f"{subject} set {field}{of} to {new}{via} ({vendor}); old value: not given"
+        if change["new_state"] == "unknown":
+            return f"{subject} changed {of}{via} ({vendor}); old and new value: not given"
+        if change["op"] == "remove":
+            return f"{subject} removed {of}{via} ({vendor}); old value: not given"
+        return f"{subject} set {of} to {_value(change, 'new')}{via} ({vendor}); old value: not given"
+    if change["op"] == "update":
+        return f"{subject} changed {of} from {_value(change, 'old')} to {_value(change, 'new')}{via} ({vendor})"
     if change["op"] == "add":
-        return f"{subject} set {field}{of} to {new}{via} ({vendor})"
-    if change["op"] == "remove":
-        return f"{subject} removed {field}{of}, was {old}{via} ({vendor})"
-    return f"{subject} changed {field}{of} from {old} to {new}{via} ({vendor})"
+        return f"{subject} set {of} to {_value(change, 'new')}{via} ({vendor})"
+    return f"{subject} removed {of}, was {_value(change, 'old')}{via} ({vendor})"
 
 
-def trail_editor(document: Mapping[str, Any]) -> str | None:
-    """Whom the source names as last editor of the record."""
+def _diff_sentence(document: Mapping[str, Any], change: Mapping[str, Any], of: str, subject: str, vendor: str) -> str:
+    """Of a difference between two snapshots: between which moments, and that nobody said who."""
+    after, before = change.get("changed_after", ""), change.get("changed_before", "")
+    between = ""
+    if after and before:
+        same_day = after[:10] == before[:10]
+        first, last = (text[11:16] if same_day else f"{text[:10]} {text[11:16]}" for text in (after, before))
+        between = f" between {first} and {last} UTC"
+    elif before:
+        between = f" before {before[:10]} {before[11:16]} UTC"
     editor = document["trail"].get("object", {}).get("last_editor") or {}
-    name = editor.get("id") or editor.get("name")
-    return str(name) if name else None
+    name = editor.get("name") or editor.get("id")
+    known = "" if subject == "somebody" else f"; who: {subject}"
+    not_given = f"; who: not given by {vendor}" + (f" (last editor {_cut(name)})" if name else "")
+    return f"{of} changed from {_value(change, 'old')} to {_value(change, 'new')}{between}{known or not_given}"

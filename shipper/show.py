@@ -79,6 +79,8 @@ def print_versions(versions: Sequence[Version], target: Target, out: TextIO, *, 
     if as_json:
         out.writelines(json_line(version.as_dict()) + "\n" for version in versions)
         return
+    if not versions:
+        return
     table = _table("When", "Who", "From", "Action", "Field", "Old", "New", "How", "Event", title=f"{target}")
     for version in versions:
         _add(

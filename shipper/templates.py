@@ -24,6 +24,7 @@ _LONGEST_TERM: Final = 8191
 
 _SAME: Final = frozenset({"boolean", "short", "integer", "long", "float", "double", "date", "ip", "geo_point"})
 _CAN_BE_MALFORMED: Final = _SAME - {"boolean"}
+_ANALYSIS: Final = "index.analysis."
 _SETTINGS, _ECS, _OWN = "settings", "ecs", "own"
 
 
@@ -40,7 +41,11 @@ def templates(namespace: str | None = None) -> dict[str, dict[str, dict[str, Any
     bodies: dict[str, dict[str, Any]] = {
         _SETTINGS: {"settings": dict(sorted(parts.settings.items())), "mappings": {"dynamic": False}},
         _ECS: {"mappings": {"properties": _properties([schema.fields()[name] for name in parts.ecs])}},
-        _OWN: {"mappings": {"properties": _properties(list(mappings.trail_fields().values()))}},
+        # OpenSearch checks each component alone: the one that names the normalizer must define it too.
+        _OWN: {
+            "settings": {key: value for key, value in sorted(parts.settings.items()) if key.startswith(_ANALYSIS)},
+            "mappings": {"properties": _properties(list(mappings.trail_fields().values()))},
+        },
     }
     return {
         "component_templates": {

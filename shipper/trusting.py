@@ -1,4 +1,4 @@
-"""The trust file of a state folder: what `keys trust` gives to an auditor, and what `verify` uses on the same machine."""
+"""The trust file of a state folder: what `keys trust` gives an auditor, and what `verify` uses on the same machine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def trust_of(config: Config) -> Trust:
     generations = []
     if mark is not None:
         logs = [*mark.earlier, {"origin": mark.origin, "genesis": mark.genesis, "note": mark.note}]
-        generations = [
-            Generation(log["origin"], bytes.fromhex(log["genesis"]) or None, log["note"]) for log in logs
-        ]
+        generations = [Generation(log["origin"], bytes.fromhex(log["genesis"]) or None, log["note"]) for log in logs]
     prefix = f"{config.agent.origin}/{config.agent.name}"
     if mark is not None and not mark.origin.startswith(prefix + "/"):
         # The command line names no configuration, or another one than the agent ran with: the log knows its own name.

@@ -4,6 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
+import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shipper.clock import rfc3339
@@ -129,7 +130,7 @@ class Book:
                 **changes,
             }
         )
-        return f"{self.log}-c{size:014x}", canonical(document)
+        return f"{self.log}-c{size:014x}", orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
     def batch(self, count=3):
         for _ in range(count):

@@ -7,9 +7,10 @@ import glob
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -17,7 +18,10 @@ import orjson
 from shipper import telemetry
 from shipper.commands._common import config_option, configuration, json_option, print_json, safe, table
 from shipper.config import DEFAULT_PATH, Config, FileInputSection, StdinInputSection, load
-from shipper.errors import ConfigError, UsageError
+from shipper.errors import ConfigError, FieldtrailError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from shipper.agent import Agent
 
 
 @click.command(epilog="Example: fieldtrail run --once /var/log/crm/audit.json")
@@ -33,8 +37,7 @@ def run(config_path: Path | None, once: bool, paths: tuple[str, ...]) -> None:  
     from shipper.cli import configure_logging
 
     configure_logging()
-    config, place = _configuration_of_run(config_path, paths, once=once)
-    sys.exit(run_agent(config, place, once=once, config_path=config_path))
+    sys.exit(run_agent(lambda: _configuration_of_run(config_path, paths, once=once), once=once))
 
 
 def _configuration_of_run(path: Path | None, paths: tuple[str, ...], *, once: bool) -> tuple[Config, str]:
@@ -64,50 +67,123 @@ def _configuration_of_run(path: Path | None, paths: tuple[str, ...], *, once: bo
     return config, place
 
 
-def run_agent(config: Config, place: str, *, once: bool, config_path: Path | None) -> int:
-    """Run until told to stop; SIGHUP validates and swaps the configuration, SIGTERM and SIGINT drain."""
+def run_agent(read: Callable[[], tuple[Config, str]], *, once: bool) -> int:
+    """Run until told to stop; `read` gives the configuration and its place, at start and at each SIGHUP.
+
+    SIGTERM and SIGINT drain, a second one ends at once. SIGHUP swaps the configuration, and keeps the one that runs
+    where the new one cannot be used.
+    """
     from shipper.agent import Agent
 
+    first = read()
     with _progress(once=once) as progress:
-        agent = Agent(config, place, once=once, progress=progress)
-        following: list[Config] = []
+        runner = _Runner(first, read, lambda config, place: Agent(config, place, once=once, progress=progress))
+        with _signals(runner.signalled):
+            return runner.run()
 
-        def on_stop(_signal: int, _frame: object) -> None:
-            agent.stop()
 
-        def on_reload(_signal: int, _frame: object) -> None:
-            if config_path is None:
-                telemetry.configuration_kept(cause="no configuration file to read again")
-                return
+class _Runner:
+    """The agents of one process, one after the other: a new one after each reload."""
+
+    def __init__(
+        self,
+        first: tuple[Config, str],
+        read: Callable[[], tuple[Config, str]],
+        make: Callable[[Config, str], Agent],
+    ) -> None:
+        self._read, self._make = read, make
+        self._lock = threading.Lock()
+        self._current = first
+        self._next: tuple[Config, str] | None = None
+        self._stopped = False
+        self._agent = make(*first)
+
+    def run(self) -> int:
+        """Run until no reload follows; the exit code of the last agent."""
+        before: tuple[Config, str] | None = None
+        while True:
             try:
-                following[:] = [load(config_path)]
-                from shipper.build import Lanes
-
-                Lanes(following[0], place, os.urandom)
-            except ConfigError as error:
-                following.clear()
+                code = self._agent.run()
+            except FieldtrailError as error:
+                if before is None or self._agent.begun:
+                    raise
+                # What only shows when it is tried (a folder that is missing) must not end an agent that was well.
                 telemetry.configuration_kept(cause=error.render())
-                return
-            agent.reload()
+                before = self._replace(before)
+                continue
+            following, self._next = self._next, None
+            if following is None or code != 0:
+                return code
+            telemetry.configuration_changed(place=following[1])
+            before = self._replace(following)
 
-        previous = {
-            number: signal.signal(number, handler)
-            for number, handler in (
-                (signal.SIGTERM, on_stop),
-                (signal.SIGINT, on_stop),
-                (signal.SIGHUP, on_reload),
-            )
-        }
+    def _replace(self, following: tuple[Config, str]) -> tuple[Config, str]:
+        """Put the next agent in place; returns the configuration before."""
+        with self._lock:
+            before, self._current = self._current, following
+            self._agent = self._make(*following)
+            if self._stopped:
+                self._agent.stop()
+        return before
+
+    def signalled(self, number: int) -> None:
+        """Act on a signal; called by the signals' thread."""
+        if number == signal.SIGHUP:
+            self._reload()
+            return
+        with self._lock:
+            self._stopped = True
+            self._agent.stop()
+
+    def _reload(self) -> None:
         try:
-            while True:
-                code = agent.run()
-                if not (agent.reloading and following and code == 0):
-                    return code
-                telemetry.configuration_changed(place=place)
-                agent = Agent(following.pop(), place, once=once, progress=progress)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            following = self._read()
+            check_reload(self._current[0], *following)
+        except FieldtrailError as error:
+            telemetry.configuration_kept(cause=error.render())
+            return
+        with self._lock:
+            if self._stopped or self._agent.once:
+                telemetry.configuration_kept(cause="the agent is about to end")
+                return
+            self._next = following
+            self._agent.reload()
+
+
+def check_reload(current: Config, following: Config, place: str) -> None:
+    """Raise `ConfigError` where a running agent cannot go over to a configuration."""
+    from shipper.build import Lanes
+
+    Lanes(following, place, os.urandom)
+    if following.agent.state_dir != current.agent.state_dir:
+        problem = ("agent.state_dir", f"is {current.agent.state_dir} as long as the agent runs")
+        raise ConfigError("read configuration", place, "1 problem", "restart the agent", (problem,))
+
+
+@contextlib.contextmanager
+def _signals(handle: Callable[[int], None]) -> Iterator[None]:
+    """Give SIGTERM, SIGINT and SIGHUP to a thread: a handler would run in the middle of code that holds a lock."""
+    wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    ended = threading.Event()
+
+    def take() -> None:
+        while True:
+            number = signal.sigwait(wanted)
+            if ended.is_set():
+                return
+            handle(number)
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    thread = threading.Thread(target=take, name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        assert thread.ident is not None
+        signal.pthread_kill(thread.ident, signal.SIGTERM)
+        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -138,7 +214,10 @@ def status(config_path: Path | None, as_json: bool) -> None:  # noqa: FBT001 - c
     from shipper.control import ask
 
     config, _ = configuration(config_path)
-    answer = next(ask(config.agent.state_dir, {"cmd": "status"}))
+    folder = config.agent.state_dir
+    answer = next(ask(folder, {"cmd": "status"}), None)
+    if answer is None:
+        raise UnavailableError("ask the running agent", str(folder), "it gave no answer", "fieldtrail status, again")
     if as_json:
         print_json(answer)
         return

@@ -202,9 +202,9 @@ def init(sources: tuple[str, ...], to: str, config_path: Path, state_dir: Path |
 
     config = write(config_path, sources or ("auto",), to, state_dir)
     click.echo(f"wrote {config_path}")
-    from shipper.agent import prepare_folder
     from shipper.seal import keys
     from shipper.seal.note import public_bytes
+    from shipper.state_folder import prepare_folder
 
     folder = config.agent.state_dir
     if prepare_folder(folder):

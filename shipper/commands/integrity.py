@@ -22,7 +22,9 @@ from shipper.errors import ConfigError, UsageError
     epilog="Examples: fieldtrail verify --store   fieldtrail verify --ndjson events.ndjson --trust trust.json"
 )
 @click.option("--store", is_flag=True, help="The embedded store.")
-@click.option("--ndjson", multiple=True, metavar="FILE", help="Files of a `file` output or of `pull`, in order; .gz too.")
+@click.option(
+    "--ndjson", multiple=True, metavar="FILE", help="Files of a `file` output or of `pull`, in order; .gz too."
+)
 @click.option("--journal", is_flag=True, help="The agent's own journal.")
 @click.option("--trust", "trust_path", type=click.Path(path_type=Path), metavar="FILE", help="Trust file.")
 @click.option("--since", metavar="DATE", help="Begin of the period.")
@@ -82,16 +84,20 @@ def _source(
 
     connection = Connection.of(options)
     if sum((store, bool(files), journal, connection is not None)) > 1:
-        raise UsageError("verify", "", "more than one source named", "name one of --store --ndjson --journal --opensearch")
+        raise UsageError(
+            "verify", "", "more than one source named", "name one of --store --ndjson --journal --opensearch"
+        )
     folder = config.agent.state_dir
     if connection is not None:
-        yield connection.source()
+        source = connection.source()
     elif files:
-        yield NdjsonSource(list(files))
+        source = NdjsonSource([Path(name) for name in files])
     elif journal:
-        yield JournalSource(folder / "journal")
+        source = JournalSource(folder / "journal")
     else:
-        yield StoreSource(folder / "store.db")
+        source = StoreSource(folder / "store.db")
+    with contextlib.closing(source):
+        yield source
 
 
 def _verify_all(
@@ -163,7 +169,9 @@ def _verify_event(config: Config, trust_path: Path | None, source: Any, words: t
     from shipper.trusting import trust_for
 
     if len(words) != 1:
-        raise UsageError("verify event", " ".join(words), "needs one document id", "fieldtrail verify event <log>-<index>")
+        raise UsageError(
+            "verify event", " ".join(words), "needs one document id", "fieldtrail verify event <log>-<index>"
+        )
     answer = check_event(source, trust_for(config, trust_path), words[0])
     click.echo(answer.text)
     sys.exit(0 if answer.ok else 1)
@@ -174,7 +182,9 @@ def _verify_consistency(config: Config, trust_path: Path | None, source: Any, wo
     from shipper.trusting import trust_for
 
     if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
-        raise UsageError("verify consistency", " ".join(words), "needs two tree sizes", "fieldtrail verify consistency 24 48")
+        raise UsageError(
+            "verify consistency", " ".join(words), "needs two tree sizes", "fieldtrail verify consistency 24 48"
+        )
     answer = check_consistency(source, trust_for(config, trust_path), int(words[0]), int(words[1]))
     click.echo(answer.text)
     sys.exit(0 if answer.ok else 1)
@@ -192,14 +202,14 @@ def keys() -> None:
 @config_option
 def keys_init(config_path: Path | None) -> None:
     """Create the identity key of an empty state folder."""
-    from shipper.agent import prepare_folder
-    from shipper.seal.keys import create_identity
+    from shipper.seal.keys import IDENTITY, create_identity
     from shipper.seal.note import public_bytes
     from shipper.seal.trust import fingerprint
+    from shipper.state_folder import prepare_folder
 
     config, _ = configuration(config_path)
     folder = config.agent.state_dir
-    if not prepare_folder(folder) and not (folder / "keys").exists() and any(folder.glob("journal/*")):
+    if not prepare_folder(folder) and not (folder / "keys" / IDENTITY).exists() and any(folder.glob("journal/*")):
         raise ConfigError(
             "create the identity key",
             str(folder),
@@ -279,9 +289,9 @@ def journal_check(config_path: Path | None, as_json: bool) -> None:  # noqa: FBT
 @json_option
 def journal_repair(config_path: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Cut an unfinished tail and set damaged bytes aside; good frames are not touched. The agent must be stopped."""
-    from shipper.agent import lock
     from shipper.fs import RealFs
     from shipper.journal import repair
+    from shipper.state_folder import lock
 
     config, _ = configuration(config_path)
     folder = config.agent.state_dir
@@ -320,7 +330,9 @@ def _print_journal(report: Any, *, as_json: bool) -> int:
         for line in report.changed:
             click.echo(f"changed: {line}")
         if report.torn:
-            click.echo(f"{report.torn_path}: {report.torn} bytes of an unfinished frame at the end (acknowledged to nobody)")
+            click.echo(
+                f"{report.torn_path}: {report.torn} bytes of an unfinished frame at the end (acknowledged to nobody)"
+            )
         for damage in report.damage:
             frames = "" if damage.first_seq is None else f", frames {damage.first_seq}-{damage.last_seq}"
             click.echo(f"DAMAGED {damage.path}: {damage.length} bytes at {damage.offset}{frames}")

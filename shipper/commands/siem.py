@@ -14,6 +14,7 @@ import orjson
 
 from shipper.clock import SystemClock
 from shipper.commands._common import config_option, configuration, json_option, print_json, safe
+from shipper.commands._opensearch import Connection, opensearch_options
 from shipper.config import OpenSearchSection
 from shipper.errors import DiskError, UsageError
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 _KINDS = {"component_templates": "_component_template", "index_templates": "_index_template"}
 
 
-def opensearch_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--opensearch URL` and what goes with it."""
+def _target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--opensearch URL` and what goes with it, to write to."""
     file = click.Path(path_type=Path, dir_okay=False)
     options = (
         click.option("--opensearch", "url", metavar="URL", help="Address, e.g. https://search.example:9200."),
@@ -60,7 +61,7 @@ class Step(NamedTuple):
     epilog="Example: fieldtrail setup --opensearch https://search.example:9200 --user admin --password-file pw"
 )
 @config_option
-@opensearch_options
+@_target_options
 @click.option("--namespace", metavar="NAME", help="Templates for this namespace alone instead of all.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @json_option
@@ -194,22 +195,23 @@ def export_templates(folder: Path | None, namespace: str | None) -> None:
     epilog="Example: fieldtrail pull --opensearch https://search.example:9200 --since now-7d --output week.ndjson"
 )
 @opensearch_options
-@click.option("--index", metavar="PATTERN", help="Index pattern; default logs-fieldtrail.*")
 @click.option("--since", metavar="DATE", help="Events from this date on (2026-01-31, now-7d).")
 @click.option("--until", metavar="DATE", help="Events to the end of this date.")
 @click.option("--output", metavar="FILE", default="-", help="NDJSON file to write, - for standard output.")
-def pull(url: str | None, index: str | None, since: str | None, until: str | None, output: str, **options: Any) -> None:
+def pull(since: str | None, until: str | None, output: str, **options: Any) -> None:
     """Copy documents with their seals and checkpoints to NDJSON, for `verify --ndjson` on another machine.
 
     Control and checkpoint documents always come whole: without them the part that was asked for cannot be verified.
     """
-    from shipper.outputs._opensearch_reader import DEFAULT_INDEX, pull_documents
-
-    if url is None:
+    connection = Connection.of(options)
+    if connection is None:
         raise UsageError("pull", "", "--opensearch is missing", "--opensearch https://search.example:9200")
-    with contextlib.closing(_client(url, options)) as client, _writing(output) as out:
+    from shipper.outputs._opensearch_reader import pull_documents
+
+    now = SystemClock().now()
+    with contextlib.closing(connection.client) as client, _writing(output) as out:
         count = 0
-        lines = pull_documents(client, now=SystemClock().now(), since=since, until=until, index=index or DEFAULT_INDEX)
+        lines = pull_documents(client, now=now, since=since, until=until, index=connection.index)
         for count, line in enumerate(lines, 1):  # noqa: B007 - the last number is the answer
             out.write(line)
             out.write(b"\n")

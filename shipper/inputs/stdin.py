@@ -114,7 +114,7 @@ class StdinInput:
         return taken
 
     def statistics(self) -> list[dict[str, Any]]:
-        """One entry: `stream`, `path`, `offset`, `size` (bytes read), `lag` (bytes not given out), `format`, `state`."""
+        """One entry: `stream`, `path`, `offset`, `size` (bytes read), `lag` (not given out), `format`, `state`."""
         first = self._pending[0].offset if self._pending else self._framer.offset
         return [
             {

@@ -11,7 +11,7 @@ import orjson
 
 from shipper.errors import UnavailableError, UsageError
 from shipper.model import CONTROL_DATASETS, Event
-from shipper.outputs._opensearch_scan import Snapshot, index_path
+from shipper.outputs._opensearch_scan import Hit, Snapshot, index_path
 from shipper.outputs._query import DEFAULT_FIELDS
 from shipper.outputs._when import parse_when
 from shipper.seal.sources import RawDocument
@@ -30,18 +30,21 @@ def _tie(order: str) -> list[dict[str, Any]]:
     return [{"_index": order}, {"_shard_doc": order}]
 
 
-BY_SEAL: Final = [
-    _by("seal.log", "asc", "keyword"),
-    _by("seal.i", "asc", "long"),
-    _by("trail.checkpoint.size", "asc", "long"),
-    *_tie("asc"),
-]
-"""Leaves in the order of their log, then the checkpoints, which carry no seal, by size."""
+_BY_SEAL: Final = [_by("seal.log", "asc", "keyword"), _by("seal.i", "asc", "long"), *_tie("asc")]
+_SEALED: Final = {"exists": {"field": "seal.log"}}
 
 
 def _by_time(order: str) -> list[dict[str, Any]]:
-    seal = [_by("seal.log", order, "keyword"), _by("seal.i", order, "long")]
-    return [_by("@timestamp", order, "date"), *seal, *_tie(order)]
+    return [_by("@timestamp", order, "date"), _by("seal.i", order, "long"), *_tie(order)]
+
+
+def _everything(snapshot: Snapshot, query: Mapping[str, Any]) -> Iterator[Hit]:
+    """Leaves by log and index, then what carries no seal: checkpoints.
+
+    Two scans, because OpenSearch (3.8) fails over a page that begins after a document without the first sort field.
+    """
+    yield from snapshot.scan({"bool": {"filter": [query, _SEALED]}}, _BY_SEAL)
+    yield from snapshot.scan({"bool": {"filter": [query], "must_not": [_SEALED]}}, _tie("asc"))
 
 
 # By the name of the index too: it cannot be changed in a document.
@@ -133,7 +136,8 @@ def pull_documents(
     def lines() -> Iterator[bytes]:
         snapshot = Snapshot(client, index)
         try:
-            for hit in snapshot.scan(query, BY_SEAL):
+            snapshot.settle()
+            for hit in _everything(snapshot, query):
                 # JSON has line ends between its tokens only, where a blank does as well.
                 yield hit.source.translate(_ONE_LINE)
         finally:
@@ -166,6 +170,7 @@ class OpenSearchSource:
     """
 
     partial = False
+    live = True
 
     def __init__(self, client: Client, index: str = DEFAULT_INDEX) -> None:
         self.name = f"{client.hosts[0]}/{index}"
@@ -179,6 +184,11 @@ class OpenSearchSource:
         if not self._asked:
             self._asked = True
             self._notices += _settings_notices(self._client, self._snapshot.index)
+            if not self._snapshot.settle():
+                self._notices.append(
+                    "documents were written while the snapshot was taken: a finding at the very end may be one that"
+                    " was not visible yet; run again"
+                )
         self._seen.clear()
         return self._read(CONTROL)
 
@@ -202,7 +212,7 @@ class OpenSearchSource:
         self._client.close()
 
     def _read(self, query: Mapping[str, Any]) -> Iterator[RawDocument]:
-        for hit in self._snapshot.scan(query, BY_SEAL):
+        for hit in _everything(self._snapshot, query):
             self._seen[hit.place] += 1
             yield RawDocument(hit.source, hit.id, f"{hit.place}/{hit.id}")
 

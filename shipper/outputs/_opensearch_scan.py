@@ -8,6 +8,7 @@ a number).
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from shipper.outputs.opensearch import Client
 
 _KEEP_ALIVE: Final = "5m"
+_SETTLE_TRIES: Final = 5
 _PAGE_BYTES: Final = 8_000_000
 _FIRST_PAGE, _SMALLEST_PAGE, _LARGEST_PAGE = 500, 10, 5_000
 
@@ -68,6 +70,28 @@ class Snapshot:
             )
             self._pit = _member(made, "pit_id", str, self._client)
         return self._pit is not None
+
+    def settle(self) -> bool:
+        """Open at a moment when nothing is being written; False, and open all the same, where none was found.
+
+        Streams become visible one by one. A moment at which a checkpoint can be seen and a leaf under it cannot would
+        make a verifier report a document as missing that is only young.
+        """
+        for _ in range(_SETTLE_TRIES):
+            self._give_back()
+            self._refresh()
+            if not self._open():
+                return True
+            seen = sum(self.counts().values())
+            self._refresh()
+            found = self._client.ask("count documents", "GET", f"{self._path}/_count")
+            if isinstance(found, dict) and found.get("count") == seen:
+                return True
+        return False
+
+    def _refresh(self) -> None:
+        # An account that may only read may not do this; what is older than the refresh interval is visible anyway.
+        self._client.request("POST", f"{self._path}/_refresh")
 
     def counts(self) -> Counter[str]:
         """Documents per concrete index."""
@@ -127,14 +151,17 @@ class Snapshot:
         return answer.body, found
 
     def close(self) -> None:
-        """Give the point in time back; may be called twice."""
-        if self._pit is not None:
-            pit, self._pit, self._empty = self._pit, None, True
-            sent = orjson.dumps({"pit_id": [pit]})
-            try:
-                self._client.request("DELETE", "/_search/point_in_time", body=sent, timeout=10)
-            except UnavailableError:
-                return  # it ends by itself after its keep-alive
+        """Give the point in time back; may be called twice. It is not opened again."""
+        self._give_back()
+        self._empty = True
+
+    def _give_back(self) -> None:
+        if self._pit is None:
+            return
+        sent = orjson.dumps({"pit_id": [self._pit]})
+        self._pit = None
+        with contextlib.suppress(UnavailableError):  # it ends by itself after its keep-alive
+            self._client.request("DELETE", "/_search/point_in_time", body=sent, timeout=10)
 
 
 _QUERY_HINT: Final = 'put values with spaces, colons or slashes into quotes: field:"2001:db8::1"'

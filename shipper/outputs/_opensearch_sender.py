@@ -23,6 +23,7 @@ from shipper.model import Batch, Document, Receipt, Refusal
 from shipper.outputs._bulk import (
     LONG_PAUSE,
     ONE_EACH,
+    SYSTEMIC_AT,
     Answer,
     Fate,
     Kind,
@@ -231,52 +232,59 @@ class Sender:
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def _send(self, tally: _Tally, namespace: str) -> None:
-        """All that is pending, request by request; `_HoldError` at the first that does not come through."""
+        """All that is pending, request by request; `_HoldError` at the first that does not come through.
+
+        A request that fails as a whole over one of its documents is halved until that document stands alone.
+        """
         queue = deque(split(list(tally.pending.values()), self._limit))
+        suspects: list[tuple[Document, Reply]] = []
         splits = 0
-        late: set[str] = set()
-        while queue:
+        while queue and splits < _MOST_SPLITS:
             part = queue.popleft()
             reply = self._request(part, namespace)
             if reply.kind is Kind.ITEMS:
                 self._broken = ("", 0)
                 self._settle(part, reply.verdicts, tally)
                 self._limit = min(self._ceiling, self._limit + self._limit // 5)
-                continue
-            if reply.kind is Kind.TOO_LARGE:
-                if len(part) == 1:
-                    tally.refuse(Refusal(part[0], reply.type, reply.error))
-                    continue
+            elif reply.kind is Kind.TOO_LARGE and len(part) == 1:
+                tally.refuse(Refusal(part[0], reply.type, reply.error))
+            elif reply.kind is Kind.TOO_LARGE:
                 # What the server takes does not grow: this limit stays.
                 self._ceiling = self._limit = max(1, min(self._limit, size(part)) // 2)
                 rest = [*part, *(document for later in queue for document in later)]
                 queue = deque(split(rest, self._limit))
-                continue
-            if reply.kind is Kind.BROKEN and len(part) == 1 and queue and not tally.accepted and part[0].id not in late:
-                late.add(part[0].id)
-                queue.append(part)  # whether it is this document or the server, the others will tell
-                continue
-            if reply.kind is Kind.RETRY or not self._is_poison(reply, part, tally):
+            elif reply.kind is Kind.RETRY or not (splits or suspects or self._is_poisoned(reply, part)):
                 raise _HoldError(reply.error, reply.pause, uncertain=reply.uncertain)
-            if len(part) == 1:
-                tally.refuse(Refusal(part[0], reply.type, reply.reason or reply.error))
-                continue
-            splits += 1
-            if splits > _MOST_SPLITS:
-                raise _HoldError(f"most requests fail as a whole: {reply.error}", LONG_PAUSE)
-            middle = len(part) // 2
-            queue.extendleft((part[middle:], part[:middle]))
+            elif len(part) == 1:
+                suspects.append((part[0], reply))
+            else:
+                splits += 1
+                middle = len(part) // 2
+                queue.extendleft((part[middle:], part[:middle]))
+        self._judge(suspects, tally)
+        if queue:
+            raise _HoldError("requests fail as a whole too often to find the documents at fault", LONG_PAUSE)
 
-    def _is_poison(self, reply: Reply, part: Sequence[Document], tally: _Tally) -> bool:
-        """Whether a request that failed as a whole is to be halved until the document at fault stands alone."""
+    def _is_poisoned(self, reply: Reply, part: Sequence[Document]) -> bool:
+        """Whether a document is at fault: at once where the request is malformed, later where the server broke."""
         if reply.kind is Kind.MALFORMED:
             return True
         first, times = self._broken
         self._broken = (part[0].id, times + 1 if part[0].id == first else 1)
-        if len(part) == 1:
-            # One document alone is at fault only where the same server takes others.
-            return tally.accepted > 0
-        return times >= _BROKEN_OFTEN or tally.accepted > 0
+        return times >= _BROKEN_OFTEN
+
+    def _judge(self, suspects: Sequence[tuple[Document, Reply]], tally: _Tally) -> None:
+        """Refuse the documents that fail alone, where the server proved that it takes others; else hold them."""
+        held: Reply | None = None
+        for document, reply in suspects:
+            few = reply.kind is Kind.MALFORMED and tally.total < SYSTEMIC_AT
+            if tally.accepted or few:
+                tally.refuse(Refusal(document, reply.type, reply.reason or reply.error))
+            else:
+                held = reply
+        if held is not None:
+            pause = LONG_PAUSE if held.kind is Kind.MALFORMED else held.pause
+            raise _HoldError(f"every request fails: {held.error}", pause, uncertain=held.uncertain)
 
     def _request(self, part: Sequence[Document], namespace: str) -> Reply:
         data = body(part, namespace)

@@ -75,11 +75,13 @@ DATE_FIELDS = frozenset(
     }
 )
 
+_PLAIN = re.compile(r"[ !#-\[\]-~]+")
 _LONGEST = 4096
 _DEEPEST = 50
 _POSITION = re.compile(r" at (?:position (\d+)|the end)!?$")
 
 Predicate = Callable[[Event], bool]
+Param = str | int | bytes
 
 
 class _Part(NamedTuple):
@@ -87,7 +89,7 @@ class _Part(NamedTuple):
 
     matches: Predicate
     where: str = ""
-    params: tuple[str | int, ...] = ()
+    params: tuple[Param, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Query:
     text: str
     matches: Predicate
     where: str = ""
-    params: tuple[str | int, ...] = ()
+    params: tuple[Param, ...] = ()
 
 
 def compile_query(text: str, now: float) -> Query:
@@ -224,7 +226,7 @@ class _Compiler:
             return _Part(matches)
         if path == "@timestamp" and literal.span is not None:
             return _Part(matches, "ts >= ? AND ts < ?", tuple(literal.span))
-        return _Part(matches, *_column_where(COLUMNS[path], literal)) if keyword else _Part(matches)
+        return _Part(matches, *(_column_where(COLUMNS[path], literal) if keyword else _bytes_where(literal)))
 
     def _range(self, node: tree.Range | tree.From | tree.To, field: str | None) -> _Part:
         if field is None:
@@ -292,7 +294,7 @@ def _exists(path: str) -> _Part:
     return _Part(lambda event: any(True for _ in values(event)) or any(True for _ in below_it(event)))
 
 
-def _column_where(column: str, literal: Literal) -> tuple[str, tuple[str | int, ...]]:
+def _column_where(column: str, literal: Literal) -> tuple[str, tuple[Param, ...]]:
     if not literal.pieces:
         return f"{column} IN (?, ?)", (literal.text, LOOK_INSIDE)
     prefix = literal.pieces[0]
@@ -300,6 +302,22 @@ def _column_where(column: str, literal: Literal) -> tuple[str, tuple[str | int, 
         return f"{column} IS NOT NULL", ()
     # SQLite compares text by its UTF-8 bytes: nothing that begins with the prefix sorts after prefix + U+10FFFF.
     return f"({column} BETWEEN ? AND ? OR {column} = ?)", (prefix, prefix + "\U0010ffff", LOOK_INSIDE)
+
+
+def _bytes_where(literal: Literal) -> tuple[str, tuple[Param, ...]]:
+    """The value's own characters stand in the document's bytes, where it can be spelled in one way only.
+
+    That holds for printable ASCII without quote and backslash, which canonical JSON never escapes, and not for what
+    compares as a date, a network or a number with more than one spelling.
+    """
+    text = literal.text
+    if literal.pieces or literal.span or literal.network or not _PLAIN.fullmatch(text):
+        return "", ()
+    if literal.number is not None and not (len(text) < 16 and str(literal.number) == text):
+        return "", ()
+    if literal.address is not None and literal.address.version == 6:
+        return "", ()
+    return "instr(data, ?) > 0", (text.encode(),)
 
 
 def _all(parts: Sequence[_Part]) -> _Part:

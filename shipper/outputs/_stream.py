@@ -160,6 +160,10 @@ class Stream:
             while time.monotonic() < deadline:
                 if not self._socket.recv(4096):
                     return True
+        except ssl.SSLEOFError:
+            # Receivers on GnuTLS (rsyslog) end without a close_notify of their own. An end it is all the same: a kernel
+            # that closes over unread bytes sends a reset, which is another error.
+            return True
         except OSError:
             pass
         finally:

@@ -298,7 +298,7 @@ def client_of(section: OpenSearchSection) -> Client:
 
 
 def probe(section: OpenSearchSection, namespace: str) -> Iterator[tuple[str, bool, str, str]]:
-    """`validate --connect`: (step, whether it went well, detail, hint), up to the first step that did not."""
+    """`validate --connect`: (step, whether it went well, detail, hint), host by host, up to the first that did not."""
     for host in section.hosts:
         url = urlsplit(host)
         try:
@@ -307,33 +307,31 @@ def probe(section: OpenSearchSection, namespace: str) -> Iterator[tuple[str, boo
             yield "resolve", False, f"{url.hostname}: {error.strerror or error}", f"getent hosts {url.hostname}"
             return
         yield "resolve", True, f"{url.hostname} is {found[0][4][0]}", ""
-    client = client_of(section)
-    try:
-        for host in section.hosts:
-            try:
-                answer = client.request("GET", "/")
-            except NoAnswerError as error:
-                step = "answer" if error.sent else "TLS" if error.tls else "connect"
-                yield step, False, f"{error.place}: {error.cause}", error.hint
-                return
-            yield "connect", True, host + (", certificate verified" if _verified(host, section) else ""), ""
+        client = client_of(section.model_copy(update={"hosts": (host,)}))
         try:
-            sender = Sender(client, batch_bytes=section.batch_bytes, compress=section.compression == "gzip")
-            if answer.status in {401, 403}:
-                yield "auth", False, *explain(answer)
-                return
-            yield "auth", True, "accepted" if section.auth.basic else "none", ""
-            yield "version", True, sender.check_server(), ""
-            sender.check_templates(namespace)
-            yield "templates", True, "installed", ""
+            yield from _probe_host(client, section, namespace)
+        except NoAnswerError as error:
+            yield "answer" if error.sent else "TLS" if error.tls else "connect", False, str(error), error.hint
+            return
         except UnavailableError as error:
             yield "check", False, f"{error.op}: {error.cause}", error.hint
-    finally:
-        client.close()
+            return
+        finally:
+            client.close()
 
 
-def _verified(host: str, section: OpenSearchSection) -> bool:
-    return host.startswith("https") and section.tls.verify
+def _probe_host(client: Client, section: OpenSearchSection, namespace: str) -> Iterator[tuple[str, bool, str, str]]:
+    answer = client.request("GET", "/")
+    secure = client.place.startswith("https") and section.tls.verify
+    yield "connect", True, client.place + (", certificate verified" if secure else ""), ""
+    if answer.status == 401:
+        yield "auth", False, *explain(answer)
+        return
+    yield "auth", True, "accepted" if section.auth.basic else "none", ""
+    sender = Sender(client, batch_bytes=section.batch_bytes, compress=False)
+    yield "version", True, sender.check_server(), ""
+    sender.check_templates(namespace)
+    yield "templates", True, "installed", ""
 
 
 # -- the output --------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ Table `documents`, one row per document in order of arrival (`n`):
     data     BLOB          the shipped bytes, untouched: they alone are what `verify` looks at
     …                      the fields that people search for most, copied out of `data` (`_query.COLUMNS`)
 
-An index over every (path, value) pair would be several times the documents' size, so only time, record and user are
-indexed; other conditions on extracted columns are decided by SQLite, all others by a predicate on the parsed document
-while the search streams from the newest document backwards.
+An index over every (path, value) pair would be several times the documents' size, so only time, record and user name
+are indexed. SQLite narrows by the extracted columns, by time and by the bytes of exact values; a predicate on the
+parsed document decides, while the search streams from the newest document backwards.
 
 Durability: WAL with `synchronous=NORMAL`. The cursor (`cursor.next`) is written in the transaction that writes the
 documents, so a power cut that takes the last transactions takes the cursor back with them, and the journal, which is
@@ -30,7 +30,7 @@ import orjson
 
 from shipper.errors import ConfigError, CorruptError, DiskError, UnavailableError, UsageError
 from shipper.model import CONTROL_DATASETS, Batch, Document, Event, Receipt
-from shipper.outputs._query import COLUMNS, LOOK_INSIDE, Query, compile_query
+from shipper.outputs._query import COLUMNS, LOOK_INSIDE, Param, Query, compile_query
 from shipper.outputs._when import instant, parse_when
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ CREATE INDEX documents_ts ON documents(ts);
 CREATE INDEX documents_object ON documents(object_key, ts);
 CREATE INDEX documents_object_id ON documents(object_id, ts);
 CREATE INDEX documents_user ON documents(user_name, ts);
-CREATE INDEX documents_user_id ON documents(user_id, ts);
 CREATE TABLE cursor(only INTEGER PRIMARY KEY CHECK (only = 1), next INTEGER NOT NULL);
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
@@ -83,9 +82,12 @@ class StoreOutput:
         db = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
         try:
             _check(db, self.path, new_is_fine=True)
+            # Larger pages and a cache that holds the indexes' inner pages take a third off the cost of an insert.
+            db.execute("PRAGMA page_size = 8192")
+            db.execute("PRAGMA cache_size = -16384")
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA wal_autocheckpoint = 2000")
             db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA secure_delete = OFF")
             if not _tables(db):
                 db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         except sqlite3.Error as error:
@@ -205,7 +207,7 @@ def search(
         raise UsageError("search", str(limit), "the limit is negative", "--limit 100")
     compiled = compile_query(query, now)
     conditions: list[str] = []
-    params: list[str | int] = []
+    params: list[Param] = []
     if since is not None:
         conditions.append("ts >= ?")
         params.append(parse_when(since, now, "--since").lo)
@@ -219,7 +221,7 @@ def search(
 
 
 def _found(
-    path: Path, query: Query, conditions: Sequence[str], params: Sequence[str | int], limit: int | None
+    path: Path, query: Query, conditions: Sequence[str], params: Sequence[Param], limit: int | None
 ) -> Iterator[Event]:
     where = " AND ".join([*conditions, f"({query.where})"] if query.where else conditions) or "1"
     # Only row numbers go through SQLite's sorter; the documents are fetched one by one while the caller reads on.

@@ -45,12 +45,7 @@ class SyslogOutput:
     ) -> None:
         self.id = section.id
         self.address = section.address
-        match = _ADDRESS.fullmatch(section.address)
-        if match is None or not 0 < int(match[4]) < 65536:
-            raise ConfigError(
-                "read configuration", f"outputs: {section.id}: address", section.address, "tls://soc.example:6514"
-            )
-        self.transport, self._host, self._port = match[1], match[2] or match[3], int(match[4])
+        self.transport, self._host, self._port = split_address(section)
         self._hostname = frame.header_value(hostname, 255)
         self._facility = section.facility
         self._control = section.control
@@ -70,7 +65,7 @@ class SyslogOutput:
         """Read the certificates; connecting waits for the first delivery. Raises ConfigError."""
         del stored
         if self._tls is not None:
-            self._context = _tls_context(self._tls, self.id)
+            self._context = tls_context(self._tls, self.id)
 
     def highest(self, log: str) -> int | None:
         """None: a syslog receiver cannot be asked."""
@@ -194,6 +189,7 @@ class SyslogOutput:
             return self._window.is_empty()
         stream, self._stream = self._stream, None
         if not stream.finish(self._timeout):
+            self._tried = self._monotonic()  # the agent saves next: asking must not connect and send all of it again
             return False
         self._window.clear()
         return True
@@ -245,7 +241,18 @@ def explain(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _tls_context(section: TlsSection, output: str) -> ssl.SSLContext:
+def split_address(section: SyslogSection) -> tuple[str, str, int]:
+    """(transport, host, port) of a configured address; `ConfigError` for a port that is none."""
+    match = _ADDRESS.fullmatch(section.address)
+    if match is None or not 0 < int(match[4]) < 65536:
+        raise ConfigError(
+            "read configuration", f"outputs: {section.id}: address", section.address, "tls://soc.example:6514"
+        )
+    return match[1], match[2] or match[3], int(match[4])
+
+
+def tls_context(section: TlsSection, output: str) -> ssl.SSLContext:
+    """The client's TLS settings: own authorities, own certificate, at least TLS 1.2. Raises `ConfigError`."""
     where, used = f"outputs: {output}: tls.ca", section.ca
     try:
         context = ssl.create_default_context(cafile=None if section.ca is None else str(section.ca))

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import re
-from base64 import urlsafe_b64decode
+from binascii import a2b_base64
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -41,12 +41,14 @@ _SORTED: Final = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_DATACLASS
 )
-_ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
+_ASTRAL: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
+"""First bytes of the characters beyond U+FFFF; five searches for a byte take a tenth of one for a class of bytes."""
 _HIGH_BMP: Final = re.compile(rb"[\xee\xef]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SEAL: Final = re.compile(
     rb'(,?)"seal":\{"i":(0|[1-9][0-9]{0,15}),"log":"([0-9a-f]{16})","n":"([A-Za-z0-9_-]{21}[AQgw])"\}\}', re.ASCII
 )
+_URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
 _SEAL_KEY: Final = b'"seal":{"i":'
 
 
@@ -73,7 +75,7 @@ def canonical(event: dict[str, Any]) -> bytes:
         return _slow(event)
     if len(data) > 5_000 and (len(data) > MAX_BYTES or data.count(b'":') > MAX_MEMBERS):
         return _slow(event)
-    if not data.isascii() and _ASTRAL.search(data) and _HIGH_BMP.search(data):
+    if not data.isascii() and any(lead in data for lead in _ASTRAL) and _HIGH_BMP.search(data):
         # Only here can UTF-16 order (RFC 8785 section 3.2.3) differ from code point order, which orjson uses.
         return orjson.dumps(_utf16_order(event))
     return data
@@ -316,7 +318,9 @@ def unsplice(data: bytes) -> Unsealed | None:
     match = _SEAL.fullmatch(data, at - comma)
     if match is None or comma != (at > 1) or data[0] != 0x7B:
         return None
-    return Unsealed(data[: at - comma] + b"}", int(match[2]), match[3].decode(), urlsafe_b64decode(match[4] + b"=="))
+    return Unsealed(
+        data[: at - comma] + b"}", int(match[2]), match[3].decode(), a2b_base64(match[4].translate(_URLSAFE) + b"==")
+    )
 
 
 _VECTORS: Final[tuple[tuple[dict[str, Any], bytes], ...]] = (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from shipper.seal.canonical import conform_value
 from shipper.seal.note import Checkpoint, NoteError, decode_base64, log_id, parse_checkpoint, parse_note
 from shipper.seal.tree import MAX_SIZE, Tree
 
@@ -112,7 +113,8 @@ def control_event(
     """
     if kind not in KINDS:
         raise ValueError(f"no such control leaf: {kind}")
-    content = orjson.dumps([log, kind, time, payload], default=str, option=orjson.OPT_SORT_KEYS)
+    stated = conform_value(dict(payload))
+    content = orjson.dumps([log, kind, time, stated], option=orjson.OPT_SORT_KEYS)
     event_id = f"{log}-{kind}-{sha256(content).hexdigest()[:16]}"
     event = _base(
         LOG_DATASET,
@@ -125,7 +127,7 @@ def control_event(
         namespace=namespace,
     )
     event["trail"]["control"] = kind
-    event["trail"]["log"] = dict(payload)
+    event["trail"]["log"] = stated
     return event
 
 

@@ -17,7 +17,14 @@ from shipper.seal._reading import parse_id, read
 from shipper.seal.checkpoint import CheckpointDocument, parse_checkpoint_document
 from shipper.seal.findings import printable
 from shipper.seal.note import NoteError, open_checkpoint
-from shipper.seal.proofs import Range, consistency_proof, inclusion_proof, proof_text, verify_consistency, verify_inclusion
+from shipper.seal.proofs import (
+    Range,
+    consistency_proof,
+    inclusion_proof,
+    proof_text,
+    verify_consistency,
+    verify_inclusion,
+)
 from shipper.seal.sources import Source
 from shipper.seal.trust import Trust
 
@@ -101,7 +108,9 @@ def check_consistency(source: Source, trust: Trust, old: int, new: int) -> Answe
         at, leaves = old, []
         for item in following:
             if item.prev_size != at or item.leaves is None:
-                return Answer(False, f"cannot tell: no checkpoint with leaf hashes between {at} and {item.size} is here")
+                return Answer(
+                    False, f"cannot tell: no checkpoint with leaf hashes between {at} and {item.size} is here"
+                )
             leaves += item.leaves
             at = item.size
         frontier = following[0].frontier

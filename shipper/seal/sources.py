@@ -24,7 +24,6 @@ MAX_LINE: Final = 64_000_000
 """Bytes of one NDJSON line that are read; the largest document of ours is a checkpoint of one batch."""
 
 _LOOKS_LIKE_CONTROL: Final = re.compile(rb'"dataset"\s*:\s*"fieldtrail\.(?:log|checkpoint)"')
-_CONTROL_WORD: Final = b"fieldtrail."
 
 
 class RawDocument(NamedTuple):
@@ -64,7 +63,7 @@ def looks_like_control(data: bytes) -> bool:
 
     A guess by the bytes: one that is wrong costs time, never truth, since both passes check every leaf.
     """
-    return _CONTROL_WORD in data and _LOOKS_LIKE_CONTROL.search(data) is not None
+    return _LOOKS_LIKE_CONTROL.search(data) is not None
 
 
 class NdjsonSource:

@@ -63,6 +63,7 @@ def verify(
         raise ValueError("nobody is trusted")
     if now is None and (live or max_age is not None):
         raise ValueError("judging the age needs the present time")
+    stopped_is_fine = max_age is None
     if live and max_age is None:
         max_age = LIVE_MAX_AGE
     ledger = Ledger(scratch)
@@ -70,7 +71,7 @@ def verify(
         run = _Run(source, trusts, ledger, since, until)
         run.first_pass()
         run.second_pass()
-        return run.judge(max_age, now)
+        return run.judge(max_age, now, stopped_is_fine=stopped_is_fine)
     finally:
         ledger.close()
 
@@ -211,7 +212,7 @@ class _Run:
 
     # -- the judgement ------------------------------------------------------------------------------------------------
 
-    def judge(self, max_age: float | None, now: float | None) -> Report:
+    def judge(self, max_age: float | None, now: float | None, *, stopped_is_fine: bool) -> Report:
         """All findings, in order: chain, trust, documents, tail, age."""
         gaps = {log.id: self._chain(log) for log in self.ledger.logs.values()}
         bad: set[str] = set()
@@ -239,7 +240,9 @@ class _Run:
                 summaries.append(self._summary(log, period, pending, newest[log.id]))
                 days += self._days(log, period)
         self._strange()
-        self._age(max_age, now, [newest[log.id] for log in logs], bad)
+        if not bad and self.documents:
+            stopped = stopped_is_fine and all(self._stopped(log) for log in logs)
+            self._age(max_age, now, [newest[log.id] for log in logs], stopped=stopped)
         if not self.documents and not bad:
             self.findings.add(Finding("TRUNCATED", detail="the source holds nothing of these logs"))
         if self.reserialized:
@@ -313,16 +316,27 @@ class _Run:
                 detail = f"{count} documents of {detail}, first {first}"
             self.findings.add(Finding("INSERTED", what=what, detail=detail))
 
-    def _age(self, max_age: float | None, now: float | None, newest: list[str], bad: set[str]) -> None:
-        """STALE: judged by sealed times only, since anybody can write a newer `@timestamp` beside a note."""
-        if max_age is None or now is None or bad or not self.documents:
+    def _stopped(self, log: Log) -> bool:
+        """Whether the log's own last word is that the agent was stopped, and not started again."""
+        last = {statement.kind: statement.i for statement in self.ledger.statements(log, "start", "stop")}
+        return last.get("stop", -1) > last.get("start", -1)
+
+    def _age(self, max_age: float | None, now: float | None, newest: list[str], *, stopped: bool) -> None:
+        """STALE: judged by sealed times only, since anybody can write a newer `@timestamp` beside a note.
+
+        `stopped`: the log says so itself, and nobody asked for an age: then it is a warning, as it should be read.
+        """
+        if max_age is None or now is None:
             return
         latest = max((at for at in map(instant, newest) if at is not None), default=None)
         if latest is None:
             self.findings.add(Finding("STALE", detail="no sealed statement tells a time"))
         elif now - latest > max_age:
             text = f"the newest sealed statement is {int(now - latest)} s old, more than {int(max_age)} s"
-            self.findings.add(Finding("STALE", detail=text))
+            if stopped:
+                self.warnings.append(f"the agent was stopped: {text}; what was cut off after that would not show")
+            else:
+                self.findings.add(Finding("STALE", detail=text))
 
     # -- the report ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 
 import pytest
 import trustme
@@ -9,7 +10,7 @@ import trustme
 from shipper.config import SyslogSection
 from shipper.outputs.syslog import SyslogOutput
 from tests.receivers import TcpReceiver, msg
-from tests.shipped import batch, document, frames
+from tests.shipped import CHANGE, batch, document, frames
 
 
 class Clock:
@@ -47,6 +48,14 @@ def connect(clock):
     yield build
     for output in outputs:
         output.close()
+
+
+def confirmed(output, seq):
+    """Until `confirmed_seq()` is `seq`: the kernel may take some milliseconds to acknowledge."""
+    deadline = time.monotonic() + 10
+    while output.confirmed_seq() != seq:
+        assert time.monotonic() < deadline, output.confirmed_seq()
+        time.sleep(0.005)
 
 
 def data(*batches):
@@ -87,9 +96,9 @@ def test_what_was_acknowledged_for_five_seconds_is_confirmed_and_not_sent_again(
     assert output.confirmed_seq() == 0
     assert output.flush() == {"unconfirmed": 0}
     clock.now += 2
-    assert output.confirmed_seq() == 1
+    confirmed(output, 1)
     clock.now += 3
-    assert output.confirmed_seq() is None
+    confirmed(output, None)
     assert output.flush() == {}
     receiver.drop()
     output.deliver(frames()[2])
@@ -148,16 +157,20 @@ def test_a_host_that_has_no_address_is_told(connect):
     assert "resolve" in output.deliver(frames()[0]).error
 
 
-def test_the_window_stays_unconfirmed_after_a_drain_that_was_not_answered(connect, clock):
-    receiver = TcpReceiver()
+def test_a_drain_that_ends_in_a_reset_confirms_nothing(connect):
+    receiver = TcpReceiver(reading=False)
     output = connect(receiver.port)
     output.deliver(frames()[0])
-    receiver.messages(5)
+    receiver.wait(lambda r: r.connections)
     receiver.drop()
-    assert output.drain() in (True, False)
+    assert not output.drain()
+    assert output.confirmed_seq() == 0
     receiver.close()
-    output = connect(receiver.port)
-    assert output.drain()
+
+
+def test_there_is_nothing_to_drain_before_anything_was_sent(receiver, connect):
+    assert connect(receiver.port).drain()
+    assert receiver.connections == []
 
 
 def test_closing_leaves_nothing_behind_in_the_kernel(receiver, connect):
@@ -182,7 +195,7 @@ def test_tls_messages_survive_a_reset_too(connect, clock, tmp_path):
         output.deliver(frames()[1])
         assert [msg(text) for text in receiver.messages(15)] == data(frames()[0], *frames()[:2])
         clock.now += 5
-        assert output.confirmed_seq() is None
+        confirmed(output, None)
     finally:
         receiver.close()
 
@@ -193,7 +206,7 @@ def test_an_old_tls_version_is_refused(connect, tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     receiver = TcpReceiver(context)
     try:
@@ -231,14 +244,8 @@ def test_a_refused_datagram_is_sent_again_with_the_one_before_it(datagrams, conn
 
 def test_a_message_larger_than_a_datagram_is_refused_and_the_others_go(datagrams, connect):
     output = connect(datagrams.getsockname()[1], "udp", max_bytes=100_000)
-    huge = document(1, {**document_event(), "message": "x" * 70_000})
+    huge = document(1, {**CHANGE, "message": "x" * 70_000})
     receipt = output.deliver(batch(0, document(0), huge, document(2)))
     assert [refusal.type for refusal in receipt.refused] == ["message_too_long"]
     assert receipt.delivered == 2 and not receipt.retry
     assert [msg(datagrams.recv(65536)) for _ in range(2)] == [document(0).data, document(2).data]
-
-
-def document_event():
-    from tests.shipped import CHANGE
-
-    return CHANGE

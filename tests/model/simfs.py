@@ -43,9 +43,13 @@ class Inode:
         self.pending.clear()
 
 
+class ProcessDied(BaseException):
+    """The program ends here: no clean-up of its own reaches the disk."""
+
+
 @dataclass
 class Fault:
-    """The `skip`-th next call of `op` fails with this errno, `times` times in a row."""
+    """After `skip` calls of `op` the next ones fail with this errno, `times` times in a row; code 0: the process dies."""
 
     op: str
     skip: int
@@ -66,6 +70,7 @@ class SimFs:
         self.faults: list[Fault] = []
         self.short: list[int] = []
         self.space: int | None = None
+        self.dead = False
         self.calls: list[str] = []
         self._next = 100
 
@@ -73,6 +78,7 @@ class SimFs:
 
     def kill(self) -> None:
         """The process dies: handles go, the page cache stays."""
+        self.dead = False
         self.handles.clear()
         self.calm()
 
@@ -137,6 +143,7 @@ class SimFs:
         return self._handle(path)
 
     def close(self, handle: int) -> None:
+        self._enter("close")
         del self.handles[handle]
 
     def pread(self, handle: int, length: int, offset: int) -> bytes:
@@ -199,6 +206,7 @@ class SimFs:
         self._rename(path.parent, (path, None))
 
     def mkdir(self, path: Path) -> None:
+        self._enter("mkdir", path)
         if path in self.folders:
             raise FileExistsError(errno.EEXIST, "File exists", str(path))
         if path.parent not in self.folders:
@@ -212,6 +220,7 @@ class SimFs:
         return [name.name for name in self.names if name.parent == path]
 
     def size(self, path: Path) -> int:
+        self._enter("size", path)
         if path not in self.names:
             raise FileNotFoundError(errno.ENOENT, "No such file", str(path))
         return len(self.names[path].view)
@@ -219,6 +228,8 @@ class SimFs:
     # -- inside
 
     def _enter(self, op: str, path: Path | None = None) -> None:
+        if self.dead:
+            raise ProcessDied
         self.calls.append(op)
         for fault in self.faults:
             if fault.op == op:
@@ -228,6 +239,9 @@ class SimFs:
                 fault.times -= 1
                 if fault.times <= 0:
                     self.faults.remove(fault)
+                if fault.code == 0:
+                    self.dead = True
+                    raise ProcessDied
                 raise OSError(fault.code, os.strerror(fault.code), str(path or ""))
 
     def _handle(self, path: Path) -> int:

@@ -2,7 +2,7 @@
 
 Whatever fails and wherever the machine stops: every acknowledged frame is there exactly once and in order, and of the
 others at most the very last is, whole; what a recovery has shown is never lost again. `FIELDTRAIL_MODEL_EXAMPLES=6000`
-makes the run longer (default 120 runs of up to 40 steps, about ten seconds).
+makes the run longer (default 200 runs of up to 30 steps, about ten seconds).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from shipper.errors import DiskError
 from shipper.journal import Frame, Gap, Journal, JournalError, check, iterate
-from tests.model.simfs import Fault, SetClock, SimFs
+from tests.model.simfs import Fault, ProcessDied, SetClock, SimFs
 
 FOLDER = Path("/state/journal")
 SEGMENT_BYTES = 500
@@ -27,6 +27,7 @@ KEEP = 100.0
 
 seeds = st.integers(0, 2**32 - 1)
 codes = st.sampled_from([errno.EIO, errno.ENOSPC])
+steps = st.sampled_from(["pwrite", "fdatasync", "fsync", "fsync_dir", "replace", "open_new", "truncate", "close"])
 operations = st.sampled_from(
     ["pwrite", "fdatasync", "fdatasync", "fsync", "fsync_dir", "replace", "open_new", "truncate", "unlink", "pread"]
 )
@@ -101,6 +102,9 @@ class JournalOnALyingDisk(RuleBasedStateMachine):
         state = {"ids": [number for number, _ in self.kept]}
         try:
             seq = self.journal.append({"id": one[0]}, one[1], snapshot=lambda: state)
+        except ProcessDied:
+            self.tried.append(one)
+            return False
         except JournalError as error:
             self.tried.append(one)
             self.fatal = error.fatal
@@ -153,6 +157,24 @@ class JournalOnALyingDisk(RuleBasedStateMachine):
     def wait(self, seconds):
         self.clock.time += seconds
 
+    @rule(
+        op=st.sampled_from(["unlink", "fsync_dir"]),
+        skip=st.integers(0, 2),
+        needed=st.integers(0, 30),
+        power=st.booleans(),
+        seed=seeds,
+    )
+    def the_process_dies_while_it_deletes(self, op, skip, needed, power, seed):
+        self.fs.calm()
+        self.fs.faults.append(Fault(op, skip, 0))
+        with contextlib.suppress(ProcessDied):
+            self.release(needed, needed, urgent=True)
+        if power:
+            self.fs.power_cut(seed)
+        else:
+            self.fs.kill()
+        self.start()
+
     @rule(needed=st.integers(0, 30), checkpoint=st.integers(0, 30), urgent=st.booleans())
     def release(self, needed, checkpoint, urgent):
         needed, checkpoint = min(needed, len(self.kept)), min(checkpoint, len(self.kept))
@@ -178,6 +200,28 @@ class JournalOnALyingDisk(RuleBasedStateMachine):
             else:
                 assert (item.meta["id"], tuple(item.documents)) == self.kept[seq]
 
+    @rule(
+        ops=st.lists(st.tuples(steps, st.integers(0, 1)), min_size=1, max_size=3),
+        size=st.integers(0, 150),
+        power=st.booleans(),
+        seed=seeds,
+    )
+    def the_process_dies_while_it_writes(self, ops, size, power, seed):
+        """Up to two steps fail before the last is the end."""
+        self.fs.calm()
+        for op, skip in ops[:-1]:
+            self.fs.faults.append(Fault(op, skip, errno.EIO))
+        self.fs.faults.append(Fault(*ops[-1], 0))
+        for _ in range(4):
+            if self.fs.dead or self.fatal:
+                break
+            self.append_one(size, 1)
+        if power:
+            self.fs.power_cut(seed)
+        else:
+            self.fs.kill()
+        self.start()
+
     @rule()
     def the_process_dies(self):
         self.fs.kill()
@@ -188,14 +232,23 @@ class JournalOnALyingDisk(RuleBasedStateMachine):
         self.fs.power_cut(seed)
         self.start()
 
-    @rule(op=operations, skip=st.integers(0, 4), seed=seeds)
-    def the_process_dies_and_the_restart_fails(self, op, skip, seed):
+    @rule(
+        op=st.one_of(steps, st.sampled_from(["open_write", "listdir", "size"])),
+        skip=st.integers(0, 4),
+        code=st.sampled_from([0, errno.EIO]),
+        power=st.booleans(),
+        seed=seeds,
+    )
+    def the_restart_fails(self, op, skip, code, power, seed):
         self.fs.kill()
-        self.fs.faults.append(Fault(op, skip, errno.EIO))
-        with contextlib.suppress(DiskError):
+        self.fs.faults.append(Fault(op, skip, code))
+        with contextlib.suppress(DiskError, ProcessDied):
             self.open()
         # Nothing was shown yet, so a power cut may still take the last frame.
-        self.fs.power_cut(seed)
+        if power:
+            self.fs.power_cut(seed)
+        else:
+            self.fs.kill()
         self.start()
 
     @rule()
@@ -212,7 +265,7 @@ class JournalOnALyingDisk(RuleBasedStateMachine):
 
 
 JournalOnALyingDisk.TestCase.settings = settings(
-    max_examples=int(os.environ.get("FIELDTRAIL_MODEL_EXAMPLES", "120")),
+    max_examples=int(os.environ.get("FIELDTRAIL_MODEL_EXAMPLES", "200")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -331,7 +331,7 @@ _JSON = st.recursive(
     | st.booleans()
     | st.integers(-(2**53), 2**53)
     | st.text(max_size=12)
-    | st.floats(allow_nan=False, width=32),
+    | st.floats(allow_nan=False, allow_infinity=False, width=32),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.just("_source"), inner, max_size=3)
     ),

@@ -129,7 +129,17 @@ def test_a_literal_path_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["app.log", "app.log.1", "app.log.12", "app.log-20260203", "app.log.2026-02-03", "app.log.1.old", "app.log.bak", "app.log-2026-02-03T10:00Z"]
+    "name",
+    [
+        "app.log",
+        "app.log.1",
+        "app.log.12",
+        "app.log-20260203",
+        "app.log.2026-02-03",
+        "app.log.1.old",
+        "app.log.bak",
+        "app.log-2026-02-03T10:00Z",
+    ],
 )
 def test_the_names_of_a_rotated_log_have_one_family(name):
     assert family("/var/log/" + name) == "/var/log/app.log"

@@ -117,6 +117,8 @@ def test_a_position_that_is_none_is_corrupt(broken):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sets(st.tuples(st.integers(0, 99), st.integers(0, 9999), st.integers(0, 9999), st.integers(0, 9)), max_size=50))
+@given(
+    st.sets(st.tuples(st.integers(0, 99), st.integers(0, 9999), st.integers(0, 9999), st.integers(0, 9)), max_size=50)
+)
 def test_stream_ids_differ_between_files_and_between_generations(keys):
     assert len({stream_id(FileId(*key[:3]), key[3]) for key in keys}) == len(keys)

@@ -242,9 +242,13 @@ def test_a_file_that_cannot_be_opened_is_a_problem_and_is_tried_again_later_and_
     with monkeypatch.context() as patch:
         refuse(patch, "app.log")
         inner = os.open
-        patch.setattr("shipper.inputs.file.reader.os.open", lambda path, *a: tries.append(t.clock.mono) or inner(path, *a))
+        patch.setattr(
+            "shipper.inputs.file.reader.os.open", lambda path, *a: tries.append(t.clock.mono) or inner(path, *a)
+        )
         assert t.read() == ["x"]
-        assert [(os.path.basename(path), cause) for path, cause in t.start().problems()] == [("app.log", "Permission denied")]
+        assert [(os.path.basename(path), cause) for path, cause in t.start().problems()] == [
+            ("app.log", "Permission denied")
+        ]
         tries.clear()
         for _ in range(100):
             t.read()
@@ -378,6 +382,7 @@ def test_a_file_closed_for_the_cap_and_deleted_is_a_loss_of_unknown_size(make):
     os.unlink(t.root / "a.log")
     os.unlink(t.root / "b.log")
     t.read()
+    t.read()
     assert len(t.losses) >= 1
     assert all(loss.seen_size is None for loss in t.losses)
 
@@ -402,6 +407,35 @@ def test_the_budget_is_kept_to_and_the_rest_comes_next(make):
     first = list(source.read(1000))
     assert 0 < sum(record.length for chunk in first for record in chunk.records) <= 1000
     assert [*lines(first), *t.read()] == named(0, 100)
+
+
+def test_a_caller_that_stops_after_any_chunk_misses_nothing(make):
+    t = make("*.log", grace=60.0)
+    for name in "abc":
+        t.write(f"{name}.log", numbered(0, 30).replace("user", name) + "rest")
+    source = t.start()
+    got = []
+
+    def one():
+        for chunk in source.read(700):
+            got.append(chunk)
+            return True
+        return False
+
+    while one():
+        pass
+    for name in "abc":
+        os.unlink(t.root / f"{name}.log")
+    t.clock.mono += 1
+    one()
+    t.clock.mono += 70
+    while one():
+        t.clock.mono += 2
+    assert sorted(lines(got)) == sorted(
+        [*"".join(numbered(0, 30).replace("user", n) for n in "abc").splitlines(), *["rest"] * 3]
+    )
+    assert sorted(source.ended()) == sorted({chunk.stream for chunk in got})
+    assert source.losses() == []
 
 
 def test_a_line_beyond_the_limit_is_cut_and_named_with_its_true_length(make):
@@ -544,6 +578,23 @@ def test_watching_leaves_no_thread_behind(make):
     assert threading.active_count() > before
     t.crash()
     assert threading.active_count() == before
+
+
+def test_a_listing_that_misses_a_file_while_names_change_does_no_harm(make, monkeypatch):
+    t = make("app.log*")
+    t.write("app.log", numbered(0, 5) + "hal")
+    t.read()
+    scan = t.start()._discovery.scan
+    blind = scan()
+    blind.files.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(t.start()._discovery, "scan", lambda: blind)
+        t.read()
+    t.read(wait=500)
+    t.write("app.log", "f\n")
+    t.read()
+    assert t.lines == [*named(0, 5), "half"]
+    assert t.cuts == [] and t.losses == []
 
 
 def test_close_may_be_called_twice_and_closes_every_file(make):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -198,7 +200,22 @@ def test_an_unknown_encoding_is_refused():
 
 
 PIECES = st.lists(
-    st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n", b"\0", b"\0\0", b"x" * 30, "é".encode(), b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"]),
+    st.sampled_from(
+        [
+            b"a",
+            b"bc",
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b"\0",
+            b"\0\0",
+            b"x" * 30,
+            "é".encode(),
+            b"\xef\xbb\xbf",
+            b"\xff\xfe",
+            b"\xfe\xff",
+        ]
+    ),
     max_size=30,
 ).map(b"".join)
 
@@ -216,7 +233,7 @@ def test_any_sequence_of_feeds_gives_the_records_of_one_feed(data, start, cuts, 
     expected = whole.feed(data)
     split = LineFramer(max_line=limit)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    records = [record for a, b in zip(edges, edges[1:], strict=False) for record in split.feed(data[a:b])]
+    records = [record for a, b in pairwise(edges) for record in split.feed(data[a:b])]
     assert records == expected
     assert (split.offset, split.end, split.encoding) == (whole.offset, whole.end, whole.encoding)
     assert (split.truncated, split.nul_bytes, split.partial) == (whole.truncated, whole.nul_bytes, whole.partial)
@@ -243,5 +260,5 @@ def test_the_lengths_of_lines_and_of_empty_lines_add_up_to_the_bytes(data):
     records = framer.feed(data)
     last = framer.flush()
     places = [(record.offset, record.length) for record in [*records, *([last] if last else [])]]
-    assert all(a + length <= b for (a, length), (b, _) in zip(places, places[1:], strict=False))
+    assert all(a + length <= b for (a, length), (b, _) in pairwise(places))
     assert framer.offset == framer.end == len(data)

@@ -51,9 +51,7 @@ def events_of(case):
     data = (GOLDEN / f"{case}.log").read_bytes()
     blocks = (data[start : start + 1000] for start in range(0, len(data), 1000))
     return list(
-        read_events(
-            config, "golden", name, (f"{case}.log", blocks), received=RECEIVED, random_bytes=counted_bytes()
-        )
+        read_events(config, "golden", name, (f"{case}.log", blocks), received=RECEIVED, random_bytes=counted_bytes())
     )
 
 

@@ -211,6 +211,9 @@ def test_fields_with_a_column_and_times_narrow_the_search_in_sql():
     assert "kim" in query.params
     assert compile_query("NOT user.name:kim", NOW).where == ""
     assert compile_query("user.name:kim OR message:x", NOW).where == ""
+    assert compile_query("user.email:kim@co.example", NOW).params == (b"kim@co.example",)
+    for several in ("a:2026-02-03", "a:007", "a:1.50", 'a:"2001:db8::1"', "a:é", r"a:\"", "a:x*"):
+        assert compile_query(several, NOW).params == ()
     assert set(COLUMNS.values()) >= {"object_key", "user_id", "module"}
 
 

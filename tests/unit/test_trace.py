@@ -272,3 +272,4 @@ def test_the_state_is_printed_with_its_certainty():
 
 def test_no_events_print_no_table():
     assert printed(show.print_events, [], as_json=False) == ""
+    assert printed(show.print_versions, [], OFFER, as_json=False) == ""

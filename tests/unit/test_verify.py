@@ -380,6 +380,20 @@ def test_a_live_source_without_new_checkpoints_is_stale(book, trusted):
     assert [line.split(" (")[0] for line in found(report)] == ["STALE"]
 
 
+def test_a_log_that_ends_with_a_stop_is_told_and_is_stale_only_where_an_age_is_asked_for():
+    book = Book().begin()
+    book.control("stop", {"pid": 1})
+    book.checkpoint()
+    report = check(book.documents, trust(book), now=book.now + 3600, live=True)
+    assert report.ok and any("the agent was stopped" in line for line in report.warnings)
+    report = check(book.documents, trust(book), now=book.now + 3600, live=True, max_age=600)
+    assert [line.split(" (")[0] for line in found(report)] == ["STALE"]
+    book.control("start", {"pid": 2})
+    book.checkpoint()
+    report = check(book.documents, trust(book), now=book.now + 3600, live=True)
+    assert [line.split(" (")[0] for line in found(report)] == ["STALE"]
+
+
 def test_a_newer_time_written_beside_a_note_does_not_make_it_fresh(book, trusted):
     now = book.now + 3600
     documents = replaced(

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from shipper.seal.findings import Finding, Findings, printable
-from shipper.seal.report_html import render_html
+from shipper.seal.report import render_html
 from shipper.seal.verify import verify
 from tests.sealed import PREFIX, START, Book, Memory, edited, replaced, small_log, trust, without
 

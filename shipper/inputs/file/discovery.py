@@ -8,7 +8,7 @@ A file that several names, globs, symbolic or hard links lead to is found once. 
 that a glob matches are passed over; a directory given literally is a configuration error.
 """
 
-# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH120 (thousands of names are looked at each second: plain strings)
+# ruff: noqa: PTH100, PTH110, PTH112, PTH114, PTH116, PTH118, PTH119, PTH120 (thousands of names are looked at each second: plain strings)
 
 from __future__ import annotations
 
@@ -92,9 +92,12 @@ class Discovery:
             for key, paths in names.items()
         ]
         files.sort(key=lambda file: (file.mtime_ns, file.path))
+        for path in {os.path.dirname(file.path) for file in files}:
+            walk.directories.add(os.path.realpath(path))
         for file in files:
-            # inotify on the directory of a link says nothing about the file that the link leads to.
-            walk.directories.add(os.path.dirname(os.path.realpath(file.path)))
+            if os.path.islink(file.path):
+                # inotify on the directory of a link says nothing about the file that the link leads to.
+                walk.directories.add(os.path.dirname(os.path.realpath(file.path)))
         return Scan(files, walk.directories, walk.problems)
 
     def _excluded(self, path: str) -> bool:

@@ -26,9 +26,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shipper.framing import LineFramer
+from shipper.inputs.file.copies import Copies
 from shipper.inputs.file.discovery import family
 from shipper.inputs.file.handles import Handles, copied_beside, perhaps_unmounted, renamed_beside
-from shipper.inputs.file.identity import HEAD, MIN_HEAD, FileId, Position, fingerprint, identify, stream_id
+from shipper.inputs.file.identity import MIN_HEAD, FileId, Position, identify, stream_id
 from shipper.inputs.file.reader import Stream, open_file
 
 if TYPE_CHECKING:
@@ -37,11 +38,8 @@ if TYPE_CHECKING:
     from shipper.inputs.file.discovery import Discovery, Found
     from shipper.model import Record
 
-HOLD: Final = 10.0
-"""Seconds without growth after which a file that equals the beginning of another is no copy in the making."""
 REMOUNT: Final = 3600.0
 """Seconds for which a file is waited for whose file system seems not to be mounted."""
-_KEY: Final = 16  # bytes of beginning by which possible originals are indexed
 _MAX_KEPT: Final = 1000
 
 
@@ -79,7 +77,7 @@ class Follower:
         self._form = form
         self._once = once
         self._grace = grace
-        self._max_line = max_line
+        self.max_line = max_line
         self.handles = Handles(max_open)
         self.streams: dict[str, Stream] = {}
         self.outbox: deque[Outgoing] = deque()
@@ -87,18 +85,18 @@ class Follower:
         self.directories: set[str] = set()
         self.looking: list[tuple[str, str]] = []  # problems of the last scan
         self.skipped: dict[tuple[int, int], tuple[str, int]] = {}
-        self._inodes: dict[tuple[int, int], Stream] = {}
-        self._stored: dict[str, Position] = {}  # kept positions whose file was not found yet
+        self.inodes: dict[tuple[int, int], Stream] = {}
+        self.stored: dict[str, Position] = {}  # kept positions whose file was not found yet
         self._parked: dict[str, Position] = {}  # read to the end, renamed out of the patterns
-        self._families: dict[str, Stream] = {}  # the newest of each rotated log
-        self._fresh: dict[str, Stream] = {}
-        self._orphans: list[tuple[Stream, Stream]] = []  # truncated, and its next generation
+        self.families: dict[str, Stream] = {}  # the newest of each rotated log
         self._kept_by_inode: dict[int, list[tuple[str, Position]]] = {}
+        self._misses: dict[str, int] = {}
         self._first_scan: float | None = None
+        self.copies = Copies(self, once=once)
 
     def restore(self, positions: Mapping[str, Position]) -> None:
         """Take over the kept positions; their files are looked for at the next scan."""
-        self._stored.update(positions)
+        self.stored.update(positions)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -113,7 +111,7 @@ class Follower:
             seen.add(key)
             if key in self.skipped and found.size >= self.skipped[key][1]:
                 continue
-            stream = self._inodes.get(key)
+            stream = self.inodes.get(key)
             if stream is None or not self._still(stream, found, now):
                 newcomers.append(found)
             else:
@@ -127,22 +125,25 @@ class Follower:
             if (stream.file.dev, stream.file.ino) not in seen:
                 self._away(stream, now)
         self._kept_by_inode = {}
-        for kept in (self._stored, self._parked):
+        for kept in (self.stored, self._parked):
             for name, position in kept.items():
                 self._kept_by_inode.setdefault(position.file.ino, []).append((name, position))
-        unopened = {(found.dev, found.ino) for found in newcomers if not self._adopt(found, now)}
-        if self._stored:
-            self._find_stored(unopened, now)
+        unopened = {(found.dev, found.ino): found.path for found in newcomers if not self._adopt(found, now)}
+        # Names that changed under the scan: what was not found may be there all the same.
+        complete = all(path in self.handles.failing for path in unopened.values())
+        if self.stored:
+            self._find_stored(unopened, now, complete=complete)
         if self._first_scan is None:
             self._first_scan = now
-        self.settle(now)
+        self.copies.scanned(complete=complete)
+        self.copies.settle(now)
 
     def glance(self, now: float) -> None:
         """Look at the open files only."""
         for stream in list(self.handles.open.values()):
-            self._look(stream, now)
+            self.look(stream, now)
 
-    def _look(self, stream: Stream, now: float) -> os.stat_result | None:
+    def look(self, stream: Stream, now: float) -> os.stat_result | None:
         try:
             status = os.fstat(stream.fd)
         except OSError as error:
@@ -160,11 +161,14 @@ class Follower:
             return True
         if self.handles.reopen(stream, found.path, now) is not False:
             return True
-        self._vanish(stream)
+        self.vanish(stream)
         return False
 
     def _sighted(self, stream: Stream, found: Found, now: float) -> None:
-        stream.linked = True
+        if not stream.linked:
+            stream.linked = True
+            if stream.path in found.names:  # missed by a scan that names changed under
+                stream.renamed = bool(stream.former)
         if stream.path not in found.names:
             stream.former, stream.path, stream.renamed = stream.path, found.path, True
             stream.grown = now
@@ -175,26 +179,27 @@ class Follower:
             stream.check -= 1
             try:
                 if not stream.intact():
-                    self.changed(stream, now)
+                    self.copies.changed(stream, now)
             except OSError as error:
                 self.fail(stream, error, now)
 
     def _away(self, stream: Stream, now: float) -> None:
-        if stream.linked:
+        missed = not stream.linked
+        if not missed:
             stream.linked, stream.renamed, stream.grown = False, True, now
         if stream.over:
             return
         if stream.fd >= 0:
-            self._look(stream, now)
+            self.look(stream, now)
         elif stream.retry is None or now >= stream.retry:
             position = stream.position()
             path = renamed_beside(stream.path, position, ())
             if path is not None and self.handles.reopen(stream, path, now) is not False:
                 if stream.fd >= 0:
-                    self._look(stream, now)
+                    self.look(stream, now)
                 return
-            if now - stream.grown >= REMOUNT or not perhaps_unmounted(position):
-                self._vanish(stream)
+            if missed and (now - stream.grown >= REMOUNT or not perhaps_unmounted(position)):
+                self.vanish(stream)
 
     # -- files that nobody follows yet -----------------------------------------------------------------------------
 
@@ -231,44 +236,44 @@ class Follower:
         known = [
             (position.generation, name, position)
             for name, position in self._kept_by_inode.get(file.ino, ())
-            if position.same_inode(file) and (name in self._stored or name in self._parked)
+            if position.same_inode(file) and (name in self.stored or name in self._parked)
         ]
         known.sort(key=lambda item: item[0], reverse=True)
         for _, name, position in known:
             if position.verifies(fd, status.st_size):
-                self._resume(name, position, fd, file, path, now)
+                self.resume(name, position, fd, file, path, now)
                 return
-        stream = self._create(file, known[0][0] + 1 if known else 0, path, now)
+        stream = self.create(file, known[0][0] + 1 if known else 0, path, now)
         stream.fd, stream.size = fd, status.st_size
         stream.fresh = True
-        self._fresh[stream.id] = stream
-        self._register(stream)
+        self.copies.fresh[stream.id] = stream
+        self.register(stream)
 
-    def _create(self, file: FileId, generation: int, path: str, now: float) -> Stream:
-        while (name := stream_id(file, generation)) in self.streams or name in self._stored or name in self._parked:
+    def create(self, file: FileId, generation: int, path: str, now: float) -> Stream:
+        while (name := stream_id(file, generation)) in self.streams or name in self.stored or name in self._parked:
             generation += 1
-        stream = Stream(name, file, generation, path, LineFramer(max_line=self._max_line), self._form)
+        stream = Stream(name, file, generation, path, LineFramer(max_line=self.max_line), self._form)
         stream.grown = now
         return stream
 
-    def _register(self, stream: Stream) -> None:
+    def register(self, stream: Stream) -> None:
         """Enter an open stream in all indexes."""
         self.streams[stream.id] = stream
-        self._inodes[stream.file.dev, stream.file.ino] = stream
+        self.inodes[stream.file.dev, stream.file.ino] = stream
         self.handles.enter(stream)
         if self._once:
             stream.limit = stream.size
             stream.over = self._first_scan is not None  # a file that came later
         stream.ready = stream.size != stream.read_to
         kin = family(stream.path)
-        older = self._families.get(kin)
+        older = self.families.get(kin)
         if older is not None and older is not stream and older.unread and not older.over:
             stream.wait = (older, older.read_to + older.unread)
-        self._families[kin] = stream
+        self.families[kin] = stream
 
-    def _resume(self, name: str, position: Position, fd: int, file: FileId, path: str, now: float) -> Stream:
+    def resume(self, name: str, position: Position, fd: int, file: FileId, path: str, now: float) -> Stream:
         """Go on with a kept stream in an open file; its position is no longer looked for. Raises OSError."""
-        framer = LineFramer(position.offset, position.encoding, self._max_line)
+        framer = LineFramer(position.offset, position.encoding, self.max_line)
         form = self._form or position.format
         stream = Stream(name, file, position.generation, path, framer, form)
         stream.fd, stream.size, stream.seen = fd, os.fstat(fd).st_size, position.size
@@ -276,27 +281,28 @@ class Follower:
         stream.closed, stream.grown = position.closed, now
         stream.renamed = position.path != path
         stream.former = position.path if stream.renamed else ""
-        self._stored.pop(name, None)
+        self.stored.pop(name, None)
         self._parked.pop(name, None)
-        self._register(stream)
+        self._misses.pop(name, None)
+        self.register(stream)
         return stream
 
-    def _resume_outside(self, name: str, position: Position, path: str, now: float) -> Stream | None:
+    def resume_outside(self, name: str, position: Position, path: str, now: float) -> Stream | None:
         """Resume a kept stream in a file outside the patterns, if it verifies there."""
         try:
             fd = open_file(path)
         except OSError:
             return None
         stream = None
-        newest = self._families.get(family(path))
+        newest = self.families.get(family(path))
         try:
             if position.verifies(fd, os.fstat(fd).st_size):
-                stream = self._resume(name, position, fd, identify(fd), path, now)
+                stream = self.resume(name, position, fd, identify(fd), path, now)
                 stream.linked, stream.renamed = False, True
                 stream.over = False  # not new, whenever it is found
                 stream.wait = None
                 if newest is not None:
-                    self._follow_after(newest, stream)
+                    self.follow_after(newest, stream)
         except OSError as error:
             self.handles.note(path, error, now)
         finally:
@@ -304,201 +310,45 @@ class Follower:
                 os.close(fd)
         return stream
 
-    def _find_stored(self, unopened: set[tuple[int, int]], now: float) -> None:
-        """Look for the files of kept positions that the scan did not bring."""
+    def follow_after(self, newest: Stream, older: Stream) -> None:
+        """`newest`, of the same rotated log, is read after what there is of `older`."""
+        self.families[family(newest.path)] = newest
+        if newest.wait is None and older.unread and not newest.read_to:
+            newest.wait = (older, older.read_to + older.unread)
+
+    def _find_stored(self, unopened: Container[tuple[int, int]], now: float, *, complete: bool) -> None:
+        """Look for the files of kept positions that the scan did not bring.
+
+        A position is given up when its file was missing in two complete scans: a directory that is listed while names
+        in it change may be listed without a file that never was away.
+        """
         heads: dict[int, dict[str, list[Stream]]] = {}
-        for name, position in list(self._stored.items()):
+        for name, position in list(self.stored.items()):
             if (position.file.dev, position.file.ino) in unopened:
                 continue  # it is there and cannot be opened now
-            path = renamed_beside(position.path, position, self._inodes)
-            if path is not None and self._resume_outside(name, position, path, now) is not None:
+            path = renamed_beside(position.path, position, self.inodes)
+            if path is not None and self.resume_outside(name, position, path, now) is not None:
                 continue
-            if position.head_len >= MIN_HEAD and self._into_fresh(name, position, heads, now):
-                continue
-            path = None if position.closed else copied_beside(position.path, position, self._inodes)
-            if path is not None and self._resume_outside(name, position, path, now) is not None:
+            if position.head_len >= MIN_HEAD:
+                try:
+                    if self.copies.take_up(name, position, heads, now):
+                        continue
+                except OSError as error:
+                    self.handles.note(position.path, error, now)
+                    continue
+            path = None if position.closed else copied_beside(position.path, position, self.inodes)
+            if path is not None and self.resume_outside(name, position, path, now) is not None:
                 continue
             if perhaps_unmounted(position) and (self._once or now - (self._first_scan or now) < REMOUNT):
                 continue
-            del self._stored[name]
+            self._misses[name] = self._misses.get(name, 0) + complete
+            if not complete or (self._misses[name] < 2 and not self._once):
+                continue
+            del self.stored[name], self._misses[name]
             if not position.closed:
                 seen = position.size if position.size > position.offset else None
                 self.losses.append(Loss(position.path, name, position.offset, seen))
             self._tell_over(name, position)
-
-    def _into_fresh(self, name: str, position: Position, heads: dict[int, dict[str, list[Stream]]], now: float) -> bool:
-        """Let a kept stream go on in a file that is its copy. `heads` indexes the fresh files by head, per length."""
-        index = heads.get(position.head_len)
-        if index is None:
-            index = heads[position.head_len] = {}
-            for stream in self._fresh.values():
-                if stream.fd >= 0 and stream.size >= position.head_len:
-                    head = os.pread(stream.fd, min(HEAD, position.head_len), 0)
-                    index.setdefault(fingerprint(head), []).append(stream)
-        for stream in index.get(position.head, ()):
-            if stream.fd >= 0 and stream.fresh and position.verifies(stream.fd, stream.size):
-                over = stream.over
-                heir = self._take_over(name, position, stream, now)
-                heir.over = over
-                self._tell(heir)
-                return True
-        return False
-
-    # -- copies and truncations ------------------------------------------------------------------------------------
-
-    def changed(self, stream: Stream, now: float) -> None:
-        """The open file of `stream` no longer holds what was read of it: it was truncated or written anew.
-
-        The file starts over as its next generation; where the old content went is settled at the next `settle`.
-        """
-        fd, stream.fd = stream.fd, -1
-        self._drop(stream)
-        heir = self._create(stream.file, stream.generation + 1, stream.path, now)
-        heir.fd, heir.size = fd, os.fstat(fd).st_size
-        heir.linked = stream.linked
-        self._register(heir)
-        stream.linked = False
-        self._orphans.append((stream, heir))
-
-    def settle(self, now: float) -> None:
-        """Decide about truncated streams, and about files that may be copies."""
-        self._rehouse_all(now)
-        waiting = [item for item in self._fresh.values() if item.size or self._size(item, now)]
-        if not waiting:
-            return
-        if self._truncated_among({family(item.path) for item in waiting}, now):
-            self._rehouse_all(now)
-            waiting = [item for item in waiting if item.fresh]
-        index: dict[bytes, list[Stream]] = {}
-        for stream in self.streams.values():
-            if not stream.fresh and len(stream.head) >= _KEY and stream.fd >= 0:
-                index.setdefault(stream.head[:_KEY], []).append(stream)
-        for stream in waiting:
-            try:
-                self._classify(stream, index, now)
-            except OSError as error:
-                self.fail(stream, error, now)
-        if self._orphans:
-            self.settle(now)
-
-    def _rehouse_all(self, now: float) -> None:
-        orphans, self._orphans = self._orphans, []
-        for stream, heir in orphans:
-            self._rehouse(stream, heir, now)
-
-    def _truncated_among(self, kin: Container[str], now: float) -> bool:
-        """Notice truncations in the logs to which new files belong before these are taken for new."""
-        suspects = [item for item in self.streams.values() if item.ready and item.fd >= 0 and not item.fresh]
-        for stream in suspects:
-            if family(stream.path) in kin and not stream.over:
-                try:
-                    if not stream.intact():
-                        self.changed(stream, now)
-                except OSError as error:
-                    self.fail(stream, error, now)
-        return bool(self._orphans)
-
-    def _size(self, stream: Stream, now: float) -> int:
-        return stream.size if stream.fd >= 0 and self._look(stream, now) is not None else 0
-
-    def _classify(self, stream: Stream, index: Mapping[bytes, Sequence[Stream]], now: float) -> None:
-        """Whether a fresh file is new (it becomes readable), a copy, or may become one (it stays fresh)."""
-        if not self.handles.ensure(stream, now):
-            return
-        size, stream.size = stream.size, os.fstat(stream.fd).st_size
-        if stream.held is not None and stream.size != size:
-            stream.held = now
-        head = os.pread(stream.fd, _KEY, 0)
-        for other in index.get(head, ()) if stream.size >= _KEY else ():
-            # A copy never takes the name of its original, but the file after a rotation by rename does.
-            if other.fd < 0 or stream.path in {other.former, "" if other.linked else other.path}:
-                continue
-            if not other.intact():
-                self.changed(other, now)  # settled before anything is decided here
-                return
-            relation = stream.relation(other)
-            if not relation:
-                continue
-            if stream.held is None:
-                stream.held = now
-            if not self._once and now - stream.held < HOLD:
-                return
-            if relation == "continues":
-                self._start_at(stream, other.offset, other)
-            break
-        stream.fresh, stream.held = False, None
-        self._fresh.pop(stream.id, None)
-
-    def _start_at(self, stream: Stream, offset: int, original: Stream) -> None:
-        """Let a copy start where its content is no longer known."""
-        stream.framer = LineFramer(offset, original.framer.encoding, self._max_line)
-        stream.resume(offset)
-        stream.format = original.format
-        stream.fresh, stream.held = False, None
-        self._fresh.pop(stream.id, None)
-        stream.ready = stream.size != offset
-        self._tell(stream)
-
-    def _rehouse(self, stream: Stream, heir: Stream, now: float) -> None:
-        """Find the copy in which a truncated stream goes on, or end it."""
-        position = stream.position()
-        for copy in list(self._fresh.values()):
-            if not self._size(copy, now):
-                continue
-            try:
-                # A file that was rotated from this one just now needs no 64 bytes of equal beginning.
-                related = family(copy.path) == family(stream.path) and copy.extends(stream)
-                if related or position.continues_in(copy.fd, copy.size):
-                    self._hand_over(stream, self._take_over(stream.id, position, copy, now), heir)
-                    return
-                if copy.covered_by(stream):
-                    self._start_at(copy, copy.size, stream)
-                    self.finish(stream)
-                    return
-            except OSError as error:
-                self.fail(copy, error, now)
-        path = copied_beside(stream.path, position, self._inodes)
-        if path is not None:
-            moved = self._resume_outside(stream.id, position, path, now)
-            if moved is not None:
-                self._hand_over(stream, moved, heir)
-                return
-        if stream.seen > stream.read_to:
-            self.losses.append(Loss(stream.path, stream.id, stream.read_to, stream.seen))
-        self.finish(stream)
-
-    def _take_over(self, name: str, position: Position, copy: Stream, now: float) -> Stream:
-        """Resume a stream in the open file of a fresh one, which is no more. Raises OSError."""
-        kin = family(copy.path)
-        newest = self._families.get(kin)
-        self._drop(copy)
-        fd, copy.fd, copy.fresh, copy.over = copy.fd, -1, False, True
-        try:
-            stream = self._resume(name, position, fd, copy.file, copy.path, now)
-        except OSError:
-            os.close(fd)
-            raise
-        stream.linked, stream.wait = copy.linked, copy.wait
-        if newest is not None and newest is not copy:
-            self._families[kin] = newest
-        for other in self.streams.values():
-            if other.wait is not None and other.wait[0] is copy:
-                other.wait = None if other is stream else (stream, stream.read_to + stream.unread)
-        return stream
-
-    def _hand_over(self, stream: Stream, moved: Stream, heir: Stream) -> None:
-        """`moved` is `stream` in its new file; `heir` follows after it."""
-        stream.over = True
-        moved.limit, moved.over, moved.wait = stream.limit, False, None
-        moved.former, moved.renamed = stream.path, True
-        self._follow_after(heir, moved)
-        self._tell(moved)
-
-    def _follow_after(self, newest: Stream, older: Stream) -> None:
-        """`newest`, of the same rotated log, is read after what there is of `older`."""
-        self._families[family(newest.path)] = newest
-        if newest.wait is None and older.unread and not newest.read_to:
-            newest.wait = (older, older.read_to + older.unread)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
@@ -510,7 +360,7 @@ class Follower:
             if not stream.linked:
                 if stream.fd < 0:
                     continue
-                status = self._look(stream, now)
+                status = self.look(stream, now)
                 if status is None or stream.ready:
                     continue
                 if stream.fresh or status.st_nlink == 0:
@@ -519,43 +369,47 @@ class Follower:
                     self._park(stream)
             elif stream.closed or stream.fresh or stream.ready:
                 continue
-            elif stream.renamed or self._families.get(family(stream.path)) is not stream:
+            elif stream.renamed or self.families.get(family(stream.path)) is not stream:
                 record = stream.flush() if stream.renamed else None
                 stream.closed = True
-                self._tell(stream, [] if record is None else [record])
+                self.tell(stream, [] if record is None else [record])
 
     def _park(self, stream: Stream) -> None:
         """Read to the end and renamed out of the patterns: remembered, in case that it comes back."""
         record = stream.flush()
         stream.closed = True
-        self._drop(stream)
+        self.drop(stream)
         stream.close()
         stream.over = True
-        self._tell(stream, [] if record is None else [record])
+        self.tell(stream, [] if record is None else [record])
         self._parked[stream.id] = stream.position()
         if len(self._parked) > _MAX_KEPT:
             name = next(iter(self._parked))
             self._tell_over(name, self._parked.pop(name))
 
-    def _vanish(self, stream: Stream) -> None:
+    def vanish(self, stream: Stream) -> None:
         """The file of a stream that is not open is gone."""
         unread = stream.seen > stream.read_to
         if unread or not (stream.closed or stream.fresh):
-            self.losses.append(Loss(stream.path, stream.id, stream.read_to, stream.seen if unread else None))
+            self.lose(stream, stream.seen if unread else None)
         self.finish(stream)
+
+    def lose(self, stream: Stream, seen_size: int | None) -> None:
+        """Note that what follows the read position cannot be read any more."""
+        self.losses.append(Loss(stream.path, stream.id, stream.read_to, seen_size))
 
     def finish(self, stream: Stream) -> None:
         """No more can come of this stream: give out the unfinished line, forget it."""
         record = stream.flush()
-        self._drop(stream)
+        self.drop(stream)
         stream.close()
         stream.over = True
-        self._tell(stream, [] if record is None else [record], last=True)
+        self.tell(stream, [] if record is None else [record], last=True)
 
     def skip(self, stream: Stream) -> None:
         """The file is compressed: do not follow it."""
         self.skipped[stream.file.dev, stream.file.ino] = (stream.path, stream.size)
-        self._drop(stream)
+        self.drop(stream)
         stream.close()
         stream.over = True
 
@@ -565,19 +419,19 @@ class Follower:
         if self._once:
             stream.over = True
 
-    def _drop(self, stream: Stream) -> None:
+    def drop(self, stream: Stream) -> None:
         """Take a stream out of all indexes."""
         self.streams.pop(stream.id, None)
-        self._fresh.pop(stream.id, None)
+        self.copies.fresh.pop(stream.id, None)
         self.handles.leave(stream)
         key = (stream.file.dev, stream.file.ino)
-        if self._inodes.get(key) is stream:
-            del self._inodes[key]
+        if self.inodes.get(key) is stream:
+            del self.inodes[key]
         kin = family(stream.path)
-        if self._families.get(kin) is stream:
-            del self._families[kin]
+        if self.families.get(kin) is stream:
+            del self.families[kin]
 
-    def _tell(self, stream: Stream, records: Sequence[Record] = (), *, last: bool = False) -> None:
+    def tell(self, stream: Stream, records: Sequence[Record] = (), *, last: bool = False) -> None:
         self.outbox.append(Outgoing(stream, records, stream.position().to_json(), last))
 
     def _tell_over(self, name: str, position: Position) -> None:

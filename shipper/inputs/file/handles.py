@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shipper.inputs.file.discovery import family
@@ -39,7 +40,8 @@ class Handles:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.open: dict[str, Stream] = {}
+        # Not a dict: that is slow to take its first item out of again and again.
+        self.open: OrderedDict[str, Stream] = OrderedDict()
         self.failing: dict[str, Failure] = {}
 
     def enter(self, stream: Stream) -> None:

@@ -38,6 +38,7 @@ PAUSE: Final = 30.0
 _MAX_WATCHES: Final = 1024
 _EVENTS: Final[list[type[FileSystemEvent]]] = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent, FileDeletedEvent]
 _OVERFLOW_LOGGER: Final = "watchdog.observers.inotify_c"
+_STOP_LOGGER: Final = "watchdog.observers.inotify"
 
 
 class _Handler(FileSystemEventHandler):
@@ -64,6 +65,11 @@ class _Overflow(logging.Handler):
         if "overflow" in str(record.msg):
             self._hints.overflows += 1
             self._hints.poke(moved=True)
+
+
+def _no_stop_noise(record: logging.LogRecord) -> bool:
+    """Drop what watchdog logs as an error when its own stop overtakes its own reader."""
+    return "thread is inactive" not in str(record.msg)
 
 
 class _Watch:
@@ -162,6 +168,7 @@ class Hints:
 
     def _start(self) -> None:
         logging.getLogger(_OVERFLOW_LOGGER).addHandler(self._overflow)
+        logging.getLogger(_STOP_LOGGER).addFilter(_no_stop_noise)
         observer = Observer()
         observer.start()
         self._observer = observer

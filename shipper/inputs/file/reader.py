@@ -273,15 +273,17 @@ class Stream:
             limit *= 4
 
     def relation(self, other: Stream) -> str:
-        """How this stream's file stands, by content, to `other`'s, of which something was read. Both are open.
+        """How this stream's file stands, by content, to `other`'s. Both are open.
 
         `continues`: all that was given out of `other` is in this file too. `prefix`: this file is, so far, a beginning
-        of the other: perhaps a copy that is being made. "" else. Raises OSError.
+        of the other, read or not: perhaps a copy that is being made. "" else. Raises OSError.
         """
         if other.position().continues_in(self.fd, self.size):
             return "continues"
-        count = min(self.size, len(other.head))
-        if not count or self.size > other.size or os.pread(self.fd, count, 0) != other.head[:count]:
+        if not self.size or self.size > os.fstat(other.fd).st_size:
+            return ""
+        count = min(self.size, HEAD)
+        if os.pread(self.fd, count, 0) != os.pread(other.fd, count, 0):
             return ""
         place = max(0, self.size - ANCHOR)
         length = self.size - place

@@ -120,7 +120,10 @@ class FileInput:
         self._follower.restore({name: Position.from_json(name, value) for name, value in positions.items()})
 
     def read(self, budget: int) -> Iterator[Chunk]:
-        """Look, and give out what can be read now, about `budget` bytes at the most."""
+        """Look, and give out what can be read now, about `budget` bytes at the most.
+
+        The caller may stop at any chunk; what was given out by then counts, the rest comes with the next `read`.
+        """
         now = self._clock.monotonic()
         self._refresh(now)
         yield from self._outgoing()
@@ -130,7 +133,7 @@ class FileInput:
         while (used < budget or (not given and used < _PATIENCE * budget)) and waiting < len(self._queue):
             stream = self._queue.popleft()
             self._queued.discard(stream.id)
-            if stream.over or not stream.ready:
+            if stream.over or not stream.ready or self._follower.streams.get(stream.id) is not stream:
                 continue
             if not self._may_read(stream, now):
                 self._enqueue(stream)
@@ -153,9 +156,10 @@ class FileInput:
 
     def done(self) -> bool:
         """With `once`: True when every file was read to the size it had, or given up. Else False."""
-        if not self._once or self._last_scan is None or self._follower.outbox:
+        follower = self._follower
+        if not self._once or self._last_scan is None or follower.outbox or follower.copies.pending:
             return False
-        return all(stream.over for stream in self._follower.streams.values())
+        return all(stream.over for stream in follower.streams.values())
 
     def close(self) -> None:
         """Close all files and end all threads. May be called twice."""
@@ -229,14 +233,16 @@ class FileInput:
                 self._missing = self._discovery.missing()
             self._scan(now)
         elif self._once:
-            follower.settle(now)
+            if follower.copies.pending:
+                self._scan(now)
+            follower.copies.settle(now)
         else:
             since = now - self._last_scan
             if since >= self._interval or (hints is not None and hints.moved and since >= _MIN_SCAN):
                 self._scan(now)
             elif hints is None or not hints.whole or hints.changed():
                 follower.glance(now)
-                follower.settle(now)
+                follower.copies.settle(now)
         self._enqueue_ready()
 
     def _scan(self, now: float) -> None:
@@ -307,12 +313,13 @@ class FileInput:
         start = stream.read_to
         try:
             turn = stream.read(count)
+            if turn.changed:
+                self._follower.copies.changed(stream, now)
         except OSError as error:
             self._follower.fail(stream, error, now)
             return None
         self._follower.handles.works(stream)
         if turn.changed:
-            self._follower.changed(stream, now)
             self._scan(now)  # the copy, if it was copied before it was truncated, is there by now
             self._enqueue_ready()
             return None
@@ -339,11 +346,11 @@ class FileInput:
                 position = {**position, "format": stream.format}
             for record in records:
                 self._cuts.append(Cut(stream.path, stream.id, record.offset, record.length, "unterminated"))
+            if last:  # before the chunk is given out: the caller may stop reading at any chunk
+                self._ended.append(stream.id)
             if records or not last:
                 mtime = stream.mtime_ns / 1e9 if stream.mtime_ns else None
                 yield self._chunk(stream, records, position, mtime)
-            if last:
-                self._ended.append(stream.id)
 
     # -- once ------------------------------------------------------------------------------------------------------
 

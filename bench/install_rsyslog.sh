@@ -1,0 +1,46 @@
+#!/bin/sh
+# Puts rsyslog with its Elasticsearch output into a cache folder outside the tree, for bench/run.py. Needs no root and
+# installs nothing: the packages are fetched and unpacked (apt-get update has to have been run once). Doing it again does
+# nothing. Another place: XDG_CACHE_HOME.
+set -eu
+
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/fieldtrail/bench-rsyslog"
+if [ -e "$cache/complete" ]; then
+    echo "$cache: already there"
+    exit 0
+fi
+for program in apt-get dpkg-deb; do
+    command -v "$program" >/dev/null || {
+        echo "error: no $program: this script knows Debian and Ubuntu only" >&2
+        echo "hint: install rsyslog with omelasticsearch and mmjsonparse by other means; bench/run.py finds it on PATH" >&2
+        exit 69
+    }
+done
+
+mkdir -p "$(dirname "$cache")"
+work="$(mktemp -d "$(dirname "$cache")/bench-rsyslog.XXXXXX")"
+trap 'rm -rf "$work"' EXIT INT TERM
+
+packages="rsyslog rsyslog-elasticsearch"
+# shellcheck disable=SC2086  # a list of names
+simulated="$(apt-get install --simulate --no-install-recommends $packages 2>&1)" || {
+    echo "$simulated" >&2
+    echo "hint: apt-get update" >&2
+    exit 69
+}
+# What this machine lacks beside the two themselves: libraries.
+packages="$packages $(echo "$simulated" | sed -n 's/^Inst \([^ ]*\) .*/\1/p' | tr '\n' ' ')"
+packages="$(echo "$packages" | tr ' ' '\n' | sort -u)"
+
+mkdir "$work/debs" "$work/root"
+# shellcheck disable=SC2086  # a list of names
+(cd "$work/debs" && apt-get download -qq $packages)
+for deb in "$work/debs"/*.deb; do
+    dpkg-deb -x "$deb" "$work/root"
+done
+rm -rf "$work/debs"
+touch "$work/complete"
+rm -rf "$cache"
+mv "$work" "$cache"
+trap - EXIT INT TERM
+echo "$cache: rsyslog is ready"
