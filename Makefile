@@ -28,7 +28,7 @@ demo: $(RUNTIME) ## The whole story in a minute: ship, search, verify, tamper, c
 	$(BIN)/fieldtrail demo
 
 test: $(DEV) ## All tests but the slow ones
-	$(BIN)/python -m pytest -n $(XDIST) --dist loadgroup -m "not slow" tests
+	$(BIN)/python -m pytest -n $(XDIST) --dist loadfile -m "not slow" tests
 
 test-slow: $(DEV) ## The tests that take minutes: kill loops, soaks
 	$(BIN)/python -m pytest -m slow --timeout 1800 tests

@@ -20,7 +20,7 @@ _FIRST = ("Ada", "Bruno", "Chloé", "Dmitri", "Eun-ji", "Fatou", "Grzegorz", "Ha
 _LAST = ("Abel", "Brandt", "Castro", "Dale", "Ekman", "Fischer", "Green", "Horvath", "Ito", "Jensen", "Kovacs", "Q")
 _AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36",
     "crm-sync/4.2 (+https://crm.example/sync)",
 )

@@ -28,11 +28,10 @@ class Program(NamedTuple):
     ends: bool
 
 
-
 def _fill(name: str, values: Mapping[str, object]) -> str:
     text = (ROOT / "bench" / name).read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = text.replace("{" + name + "}", str(value))
+    for key, value in values.items():
+        text = text.replace("{" + key + "}", str(value))
     return text
 
 
@@ -47,7 +46,7 @@ def fieldtrail(folder: Path, data: Path, port: int, compression: str) -> Program
 
 
 def rsyslog(folder: Path, data: Path, port: int, found: tuple[Path, Path | None]) -> Program:
-    """rsyslog in the foreground with a configuration, state and pid file of its own."""
+    """The peer, rsyslog, in the foreground with a configuration, state and pid file of its own."""
     program, root = found
     state = folder / "state"
     state.mkdir()

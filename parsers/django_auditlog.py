@@ -4,8 +4,9 @@ What it records: which field of which record changed, from what to what, when, b
 every save and delete that passes through the ORM and every many-to-many change. It does not see `QuerySet.update()`,
 raw SQL or bulk operations, and it cannot give the session or the user agent.
 
-How to get it: a JSON logger in `settings.LOGGING` and a `post_save` receiver on `LogEntry` that logs the row's fields;
-for a backfill:
+How to get it: a JSON logger in `settings.LOGGING` and a `post_save` receiver on `LogEntry` that logs the row's fields in
+`transaction.on_commit` (django-auditlog writes updates before they are committed: without it, changes that are rolled
+back are logged too), with `timestamp.isoformat()`, since `DjangoJSONEncoder` cuts it to milliseconds; for a backfill:
 
 ```sh
 manage.py dumpdata auditlog.logentry --natural-foreign --format jsonl

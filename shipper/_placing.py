@@ -8,7 +8,7 @@ values for `related.*` are collected, so that nobody has to walk the event for t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from shipper import changes, protect, schema
 from shipper._convert import DECIMALS, OBJECTS, to_text
@@ -30,6 +30,8 @@ _HOSTS: Final = frozenset(
     {"host.hostname", "host.name", "observer.hostname", "observer.name", "url.domain"}
     | {f"{side}.domain" for side in ("client", "destination", "server", "source")}
 )
+_SAID_ELSEWHERE: Final = frozenset({"message", "event.action", "event.id", "trail.operation.id"})
+"""Fields that the normalizer fills from other members of an operation."""
 _GONE: Final = object()
 
 
@@ -40,20 +42,13 @@ Leftovers for `trail.raw`, values for `related.*` by list, names that did not fi
 """
 
 
-class _Entry(NamedTuple):
-    """One field.
+_Entry = tuple[str | tuple[str, ...] | None, str, bool, Callable[[Any], Any], str, str]
+"""One field: (holder, leaf, text, convert, care, related). A plain tuple, since it is taken apart for each value.
 
-    `holder`: the object that it is a member of; None for the event itself, a tuple where it lies deeper than one level.
-    `text`: a text is itself, and needs no conversion. `care`: what is done beyond the conversion, "" for nothing.
-    `related`: which list of `related.*` it belongs to, or "".
-    """
-
-    holder: str | tuple[str, ...] | None
-    leaf: str
-    text: bool
-    convert: Callable[[Any], Any]
-    care: str
-    related: str
+`holder`: the object that it is a member of; None for the event itself, a tuple where it lies deeper than one level.
+`text`: a text is itself, and needs no conversion. `care`: what is done beyond the conversion, "" for nothing.
+`related`: which list of `related.*` it belongs to, or "".
+"""
 
 
 def _no_field(value: Any) -> Any:
@@ -61,7 +56,7 @@ def _no_field(value: Any) -> Any:
     return schema.MISFIT
 
 
-_NOWHERE: Final = _Entry(None, "", text=False, convert=_no_field, care="", related="")
+_NOWHERE: Final[_Entry] = (None, "", False, _no_field, "", "")
 """For names that are no field, and for fields that Fieldtrail alone writes."""
 
 
@@ -114,7 +109,7 @@ class Placer:
         return entry
 
     def _entry(self, name: str) -> _Entry:
-        if schema.reserved(name) and name != "event.kind":
+        if name in _SAID_ELSEWHERE or (schema.reserved(name) and name != "event.kind"):
             return _NOWHERE
         try:
             convert = schema.converter(name)
@@ -137,8 +132,7 @@ class Placer:
         elif name == "event.original":
             care = "original"
         holder = None if len(parts) == 1 else parts[0] if len(parts) == 2 else parts[:-1]
-        related = _related(name, parts, kind)
-        return _Entry(holder, leaf, text=convert is to_text, convert=convert, care=care, related=related)
+        return holder, leaf, convert is to_text, convert, care, _related(name, parts, kind)
 
     def _careful(self, name: str, care: str, value: Any, withheld: list[protect.Withheld]) -> Any:
         """What the policy and the canonical profile leave of a converted value; `_GONE`, or `MISFIT`, for none."""

@@ -12,8 +12,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,37 +24,21 @@ from shipper.delivery import Cursor, Delivery, Request
 from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs
+from shipper.intake import Intake
 from shipper.journal import Frame, Journal
 from shipper.logbook import Identity, Logbook
-from shipper.model import Chunk, Input
-from shipper.pipeline import Lane, Lines, process
+from shipper.pipeline import Lines
 from shipper.recover import State, Watermark, continue_log, state_of
 from shipper.seal import keys
 from shipper.seal.canonical import self_check
 from shipper.state_folder import lock, prepare_folder
-from shipper.status import report
+from shipper.status import Progress, progress, report
 
-READ_BUDGET = 1_000_000
-"""Bytes of input per frame: large enough that one sync is cheap per event, small enough for a short wait."""
-READ_TURN = 32 * 1024
-"""Bytes asked of one input at a time: a megabyte of lines of one byte would be half a gigabyte of events."""
-FRAME_BYTES = 8 * 1024 * 1024
-"""Bytes of events after which a frame is closed before the next turn."""
 IDLE_WAIT = 0.25
 RELEASE_EVERY = 5.0
 FIRST_RETRY, LONGEST_RETRY = 0.2, 10.0
 LONGEST_JOIN, SHORTEST_JOIN = 10.0, 0.5
 """Seconds given to output threads to come back from their sockets: at a stop, and at a second signal."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """What `--once` shows on a terminal."""
-
-    read: int = 0
-    events: int = 0
-    bytes: int = 0
-    delivered: dict[str, int] = field(default_factory=dict)
 
 
 class Agent:
@@ -81,21 +64,15 @@ class Agent:
         self._now = threading.Event()
         self.reloading = False
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._lanes: dict[tuple[str, str], Lane] = {}
-        self._times: dict[str, float] = {}
         self._deliveries: list[Delivery] = []
-        self._inputs: list[Input] = []
         self._state = State()
         self._last_leaf = 0.0
         self._started = self.clock.now()
-        self._reported: set[str] = set()
         self._full = False
         self._waited_since = 0.0
         self._announced = False
         self.begun = False
         """Whether the start is over: what fails before it is the configuration's fault, or the state folder's."""
-        self._unread: set[str] = set()
-        self._ended: list[str] = []
         self._mark: Watermark | None = None
 
     # -- from outside -------------------------------------------------------------------------------------------------
@@ -174,21 +151,16 @@ class Agent:
         self._state = state_of(recovery)
         self._letters = DeadLetters(self.folder / "dlq")
         stack.callback(self._letters.close)
-        self._lane_table = lanes
         self._open_outputs(stack)
         self._open_log(journal_folder)
-        self._inputs = [
-            lanes.input(section, clock=self.clock, once=self.once, wake=self._wake) for section in config.inputs
-        ]
-        for source in self._inputs:
+        inputs = [lanes.input(section, clock=self.clock, once=self.once, wake=self._wake) for section in config.inputs]
+        for source in inputs:
             stack.callback(source.close)
-            source.restore(
-                {
-                    stream: {key: value for key, value in position.items() if key != "input"}
-                    for stream, position in self._state.positions.items()
-                    if position["input"] == source.id
-                }
-            )
+        # A frame is a small part of the journal, however small that is, or it could not be bounded.
+        budget = config.journal.max_size // 8
+        self._intake = Intake(
+            inputs, lanes, self._state.positions, identity=self._identity, clock=self.clock, budget=budget
+        )
         self._control = ControlServer(self.folder / "control.sock", self.status)
         self._control.begin()
         stack.callback(self._control.close)
@@ -203,7 +175,7 @@ class Agent:
         telemetry.agent_started(
             log=self.book.sealer.log.id,
             size=self.book.sealer.tree.size,
-            inputs=len(self._inputs),
+            inputs=len(inputs),
             outputs=len(self._deliveries),
             version=__version__,
         )
@@ -312,7 +284,7 @@ class Agent:
         """The first leaf that a new output will get."""
         for delivery in self._deliveries:
             if delivery.output.id == name:
-                return index if delivery.seq >= self.journal.next_seq else self._leaf_of(delivery.seq)
+                return index if delivery.first >= self.journal.next_seq else self._leaf_of(delivery.first)
         return index
 
     def _leaf_of(self, seq: int) -> int:
@@ -339,7 +311,7 @@ class Agent:
                 return
             if moved:
                 continue
-            if finite and all(source.done() for source in self._inputs):
+            if finite and self._intake.done():
                 return
             if self.once and self._given_up(now):
                 return
@@ -363,12 +335,10 @@ class Agent:
         """One frame, if there is anything to keep. True when something was read."""
         self._serve_requests()
         lines: list[Lines] = []
-        positions: dict[str, dict[str, Any]] = {}
+        positions: dict[str, Any] = {}
         if not self._paused():
-            for chunk in self._chunks(lines):
-                lines.append(self._process(chunk))
-                positions[chunk.stream] = {"input": chunk.input, **chunk.position}
-            self._watch_inputs()
+            lines, positions, troubles = self._intake.take(self._control.tap)
+            self.book.pending += troubles
         book, now = self.book, self.clock.monotonic()
         fresh = len(book.pending) + sum(len(part.bodies) for part in lines)
         leaves = book.open_leaves + fresh
@@ -380,7 +350,7 @@ class Agent:
             book.opened_at = now
         due = book.opened_at is not None and now - book.opened_at >= self.config.seal.interval
         close = (due and leaves > 0) or leaves >= self.config.seal.max_events
-        if not (lines or fresh or close):
+        if not (lines or fresh or close or self._intake.ended):
             return False
         self._keep(lines, positions, close=close)
         return bool(lines)
@@ -397,45 +367,6 @@ class Agent:
         self._full = full
         return full
 
-    def _chunks(self, lines: Sequence[Lines]) -> Iterator[Chunk]:
-        """What one frame takes of the inputs, in turns. `lines`: what the caller has made of the chunks so far."""
-        left, more = READ_BUDGET, True
-        while more and left > 0:
-            more = False
-            for source in self._inputs:
-                for chunk in source.read(READ_TURN):
-                    more = more or bool(chunk.records)
-                    left -= sum(record.length for record in chunk.records)
-                    yield chunk
-                if sum(part.size for part in lines) >= FRAME_BYTES:
-                    return
-
-    def _process(self, chunk: Chunk) -> Lines:
-        key = (chunk.input, chunk.format)
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = self._lane_table.lane(chunk.input, chunk.format)
-        part = process(chunk, lane, self._times, self._identity.mac_key, self._control.tap)
-        for name in part.problems:
-            if name not in self._reported and len(self._reported) < 1000:
-                self._reported.add(name)
-                telemetry.schema_problem(field=name)
-        return part
-
-    def _watch_inputs(self) -> None:
-        """Losses become health events; unreadable files are told once per cause."""
-        for source in self._inputs:
-            self._ended += getattr(source, "ended", list)()
-            for loss in getattr(source, "losses", list)():
-                telemetry.input_loss(input_id=source.id, path=loss.path, offset=loss.offset, seen=loss.seen_size)
-                self.book.pending.append(build.loss_event(self._identity, source.id, loss, self.clock.now()))
-            for path, cause in getattr(source, "problems", list)():
-                self._unread.add(path)
-                told = f"{source.id}\0{path}\0{cause}"
-                if told not in self._reported and len(self._reported) < 1000:
-                    self._reported.add(told)
-                    telemetry.input_problem(input_id=source.id, path=path, cause=cause)
-
     def _keep(self, lines: Sequence[Lines], positions: Mapping[str, Any], *, close: bool) -> None:
         """Seal and keep one frame; a disk that refuses is tried again with the very same bytes."""
         built = self.book.build(lines, positions, self.clock.now(), close=close, interval=self.config.seal.interval)
@@ -444,6 +375,8 @@ class Agent:
         self._state.total += len(built.documents)
         meta["total"] = self._state.total
         meta["outputs"], meta["config_hash"] = self._state.outputs, self._state.config_hash
+        if self._intake.ended:
+            meta["ended"], self._intake.ended = self._intake.ended, []
         meta["checked_seq"] = seq if close else self._state.log.get("checked_seq", -1)
         if self._state.log.get("log") != meta["log"]:
             meta["genesis"] = self.book.genesis.hex()
@@ -451,8 +384,6 @@ class Agent:
                 meta["checked_seq"] = seq - 1
         self._patiently(lambda: self.journal.append(meta, built.documents, snapshot=self._state.as_json))
         self._state.fold(meta)
-        while self._ended:
-            self._state.positions.pop(self._ended.pop(), None)
         if built.documents or not self._last_leaf:
             self._last_leaf = self.clock.monotonic()
         if built.checkpoint is not None:
@@ -461,7 +392,7 @@ class Agent:
             mark = self._mark = Watermark(*fields) if self._mark is None else self._mark.next(*fields)
             self._patiently(lambda: mark.save(self.folder / "checkpoint"))
         if self._progress is not None:
-            self._progress(self._progress_now())
+            self._progress(progress(self._intake.lanes, self._deliveries))
 
     def _patiently(self, write: Callable[[], object]) -> None:
         """Write to the state folder; a disk that refuses (it is full) is tried again until the agent has to stop."""
@@ -521,9 +452,7 @@ class Agent:
 
     def _drain(self) -> int:
         """Keep what was read, deliver for the grace, close the log with a `stop` leaf and a checkpoint."""
-        for source in self._inputs:
-            for path, offset, length in getattr(source, "left", list)():
-                telemetry.line_left(input_id=source.id, path=path, offset=offset, length=length)
+        self._intake.tell_left()
         failed = next((delivery.failure for delivery in self._deliveries if delivery.failure is not None), None)
         deadline = self._grace()
         if not self.reloading:
@@ -551,7 +480,7 @@ class Agent:
             return failed.exit_code if isinstance(failed, FieldtrailError) else 70
         if pending and not self.reloading:
             return 75
-        return 74 if self.once and self._unread else 0
+        return 74 if self.once and self._intake.unread else 0
 
     def _grace(self) -> Callable[[], float]:
         """The moment until which delivery is waited for: `shutdown_grace` after the last progress of any output."""
@@ -573,7 +502,7 @@ class Agent:
             if not waiting or self.clock.monotonic() >= deadline():
                 return
             if self._progress is not None:
-                self._progress(self._progress_now())
+                self._progress(progress(self._intake.lanes, self._deliveries))
             self._wake.wait(0.02)
             self._wake.clear()
 
@@ -586,15 +515,6 @@ class Agent:
                 delivery.join(timeout=max(0.0, deadline - self.clock.monotonic()))
 
     # -- what it is doing ---------------------------------------------------------------------------------------------
-
-    def _progress_now(self) -> Progress:
-        now = Progress()
-        for lane in self._lanes.values():
-            now.read += lane.counts.read
-            now.events += lane.counts.events
-            now.bytes += lane.counts.bytes
-        now.delivered = {d.output.id: d.counts.delivered for d in self._deliveries}
-        return now
 
     def status(self) -> dict[str, Any]:
         """The agent's figures as one JSON object (`fieldtrail status --json`)."""
@@ -610,8 +530,8 @@ class Agent:
             "started": rfc3339(self._started),
             "log": log,
             **report(
-                self._inputs,
-                self._lanes,
+                self._intake.inputs,
+                self._intake.lanes,
                 self._deliveries,
                 self.journal,
                 total=self._state.total,

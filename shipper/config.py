@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from shipper import _yaml
 from shipper.errors import ConfigError
 from shipper.timestamps import layout_problem
 
@@ -40,7 +41,7 @@ _ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 def seconds(text: str) -> float:
     """A duration such as `60s`, `5m` or `7d` in seconds; `ValueError` with an example otherwise."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)", text.strip())
     if not match:
         raise ValueError("not a duration; write for example 500ms, 60s, 5m, 12h or 7d")
     return float(match[1]) * _UNITS[match[2]]
@@ -52,7 +53,7 @@ def _seconds(value: Any) -> Any:
 
 def _bytes(value: Any) -> Any:
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value.strip())
         if not match or match[2].lower() not in _SIZES:
             raise ValueError("not a size; write for example 512KiB, 64MiB or 2GB")
         return int(float(match[1]) * _SIZES[match[2].lower()])
@@ -352,63 +353,6 @@ class Config(Model):
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML with duplicate keys refused (YAML 1.2 forbids them; PyYAML keeps the last)."""
-
-
-class _DuplicateKeyError(yaml.MarkedYAMLError):
-    pass
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    result: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, (str, int, float, bool, type(None))):
-            raise _DuplicateKeyError(None, None, "a key must be a plain scalar", key_node.start_mark)
-        if key in result:
-            raise _DuplicateKeyError(None, None, f"duplicate key {key!r}", key_node.start_mark)
-        result[key] = loader.construct_object(value_node, deep=True)
-    return result
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-# A date such as 2026-01-01 stays text: every date of ours is read by its own field.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-
-_REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
-
-
-def _expand(value: Any, path: str, problems: list[tuple[str, str]], env: Mapping[str, str]) -> Any:
-    """`value` with its references replaced; a reference that cannot be resolved is a problem with its path."""
-    if isinstance(value, dict):
-        return {key: _expand(item, f"{path}.{key}" if path else str(key), problems, env) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expand(item, f"{path}[{i}]", problems, env) for i, item in enumerate(value)]
-    if not isinstance(value, str) or "${" not in value:
-        return value
-
-    def replace(match: re.Match[str]) -> str:
-        kind, name = match[1], match[2]
-        if kind == "env":
-            if name not in env:
-                problems.append((path, f"environment variable {name} is not set"))
-                return ""
-            return env[name]
-        try:
-            return Path(name).read_text(encoding="utf-8").rstrip("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            cause = getattr(error, "strerror", None) or "not UTF-8 text"
-            problems.append((path, f"cannot read {name}: {cause}"))
-            return ""
-
-    return _REFERENCE.sub(replace, value)
-
-
 def _path_of(location: tuple[int | str, ...], document: Any) -> str:
     """A pydantic location as people write it: `outputs[0].hosts[1]` (discriminator tags are left out)."""
     text = ""
@@ -472,10 +416,15 @@ def _problem(error: Any, document: Any) -> tuple[str, str]:
     return path, text
 
 
+def _without(text: str, secret: str | None) -> str:
+    """A problem's text without the value that it speaks of, where that is a secret."""
+    return text.replace(secret, "***") if secret else text
+
+
 def parse(text: str, place: str, env: Mapping[str, str] | None = None) -> Config:
     """The configuration in `text`; every problem at once as `ConfigError` (exit 78). `place` names the file."""
     try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+        document = _yaml.read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(top)"
@@ -489,13 +438,17 @@ def parse(text: str, place: str, env: Mapping[str, str] | None = None) -> Config
     if not isinstance(document, dict):
         raise ConfigError("read configuration", place, "must be a mapping of sections", "see `fieldtrail init`")
     problems: list[tuple[str, str]] = []
-    document = _expand(document, "", problems, os.environ if env is None else env)
+    secrets: dict[str, str] = {}
+    document = _yaml.expand(document, "", problems, os.environ if env is None else env, secrets)
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
-        problems += [_problem(item, document) for item in error.errors(include_url=False, include_input=False)]
+        unresolved = {path for path, _ in problems}
+        found = [_problem(item, document) for item in error.errors(include_url=False, include_input=False)]
+        problems += [(path, text) for path, text in found if path not in unresolved]
         config = None
     if problems or config is None:
+        problems = [(path, _without(text, secrets.get(path))) for path, text in problems]
         count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
         raise ConfigError("read configuration", place, count, f"fieldtrail validate -c {place}", tuple(problems))
     return config

@@ -129,6 +129,8 @@ class Delivery(threading.Thread):
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._stop_now = threading.Event()
         self._reader = journal.reader(seq)
+        self.first = seq
+        """Where this run began."""
         self.seq = seq
         """Next frame to deliver; all before it are delivered, dead-lettered or filtered."""
         self.saved = seq

@@ -145,6 +145,8 @@ class DeadLetters:
                     try:
                         self._fs.unlink(path)
                         self._fs.fsync_dir(self.folder)
+                    except FileNotFoundError:
+                        pass  # an older line of this letter stood there; the segment went with its last other letter
                     except OSError as error:
                         raise self._disk_error("remove dead letters", path, error) from None
             for name in gone:

@@ -3,8 +3,8 @@
 No disk, no clock of its own: the agent hands both in. Frame meta (docs/reference/journal-format.md): `log`, `origin`,
 `namespace`, `first` (leaf index of the first leaf), `routes` [[dataset, count], ...] in document order, `tree` (see
 `Sealer.state`), `positions` {stream: position} of the streams in this frame, `sources` (see `pipeline.fold`), `total`
-(documents kept so far), `checked_seq` (frame of the last checkpoint), and `checkpoint` (size) where the frame ends with
-one.
+(documents kept so far), `checked_seq` (frame of the last checkpoint), and `checkpoint` (size) where the frame ends
+with one.
 """
 
 from __future__ import annotations

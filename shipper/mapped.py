@@ -66,7 +66,7 @@ class _Plan:
     `take` removes every mapped member and returns {path: value} of those that are there.
     """
 
-    __slots__ = ("_deep", "_groups", "_top")
+    __slots__ = ("_deep", "_dotted", "_groups", "_top")
 
     def __init__(self, paths: Iterable[str]) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -81,6 +81,7 @@ class _Plan:
             else:
                 self._deep.append((path, parts))
         self._groups = list(groups.items())
+        self._dotted = frozenset(path for members in groups.values() for _, path in members)
 
     def take(self, data: dict[str, Any]) -> dict[str, Any]:
         found = {}
@@ -90,14 +91,22 @@ class _Plan:
                 found[path] = value
         for name, members in self._groups:
             child = data.get(name)
-            if type(child) is dict:
-                for key, path in members:
-                    if key in child:
-                        found[path] = child.pop(key)
-                if not child:
+            if type(child) is not dict:
+                continue
+            hits = 0
+            for key, path in members:
+                if key in child:
+                    found[path] = child[key]
+                    hits += 1
+            if hits == len(child):
+                if hits:
                     del data[name]
-            for _, path in members:
-                if path in data and path not in found:  # a key that holds the dot itself
+            elif hits:
+                for key, _ in members:
+                    child.pop(key, None)
+        if not self._dotted.isdisjoint(data):  # keys that hold the dot themselves; a nested member comes first
+            for path in self._dotted:
+                if path in data and path not in found:
                     found[path] = data.pop(path)
         for path in self._top:
             if path in data:

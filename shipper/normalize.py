@@ -114,7 +114,7 @@ class Normalizer:
         self._placer = Placer(settings.policy, self._module, settings.salt)
 
     def events(self, operation: Operation, origin: Origin) -> tuple[list[Event], float | None]:
-        """The documents of one operation, in order, and its time in seconds (None where the source gave none).
+        """The documents of one operation, in order, and its time in seconds (None where none could be read).
 
         No document comes of an edit all of whose changes are from a value to itself.
         """
@@ -133,20 +133,18 @@ class Normalizer:
             time, received=origin.received, mtime=origin.mtime, zone=s.zone, previous=origin.previous
         )
         stamp, seconds, precision, zone_used = when
-        if time is None:
-            stamp, seconds_given = origin.received_text, None
-        else:
-            seconds_given = seconds
-            if precision != "exact":
-                stamp = origin.received_text
+        read: float | None = seconds
+        if precision != "exact":
+            stamp, read = origin.received_text, None
+            if time is not None:
                 raw = stray(raw, "time", str(time.text))
-            elif stamp is not time.text and has_further_digits(time):
-                raw = stray(raw, "time", str(time.text))
+        elif time is not None and stamp is not time.text and has_further_digits(time):
+            raw = stray(raw, "time", str(time.text))
         changed = op.changes
         if changed:
             changed = [change for change in changed if not changes.same(change.old, change.new)]
             if not changed and plan.edit and not op.values:
-                return [], seconds_given
+                return [], read
         event: dict[str, Any] = {
             "action": plan.action,
             "created": origin.received_text,
@@ -176,7 +174,7 @@ class Normalizer:
         documents = self._documents(op, origin, plan, root, changed, (raw, related, misfits, withheld))
         if origin.length > _SHORT or len(origin.data) > _SHORT:
             documents = [conform(document)[0] for document in documents]
-        return documents, seconds_given
+        return documents, read
 
     def _describe(
         self,

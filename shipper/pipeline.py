@@ -59,13 +59,12 @@ def process(
     stream, path, received, mtime = chunk.stream, chunk.path, chunk.received, chunk.mtime
     received_text = rfc3339(received)
     previous = times.get(stream)
-    mac = hmac.new(mac_key, digestmod=sha256)
+    # The lines without their line ends, each followed by a newline, whatever ended it in the file.
+    mac = hmac.new(mac_key, b"\n".join([record.data for record in chunk.records] + [b""]), sha256)
     sampled = counts.events
     rejected = no_change = with_events = size = 0
     for data, offset, length in chunk.records:
         size += length
-        mac.update(data)
-        mac.update(b"\n")
         origin = Origin(stream, path, offset, length, received, received_text, mtime, previous, 0, data)
         try:
             parsed = parse(data, ctx)

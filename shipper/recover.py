@@ -42,6 +42,8 @@ class State:
     def fold(self, meta: Mapping[str, Any]) -> None:
         """Apply one frame's meta."""
         self.positions.update(meta["positions"])
+        for stream in meta.get("ended", ()):
+            self.positions.pop(stream, None)
         self.total = meta["total"]
         if "outputs" in meta:
             self.outputs = dict(meta["outputs"])
@@ -171,22 +173,25 @@ def continue_log(
     book = Logbook(
         identity, sealer, note=state.log.get("note", ""), genesis=bytes.fromhex(state.log.get("genesis", ""))
     )
-    if tree["size"] > tree["checked_size"]:
-        replay = Tree(tree["checked_size"], checked)
-        try:
-            for item in iterate(folder, RealFs(), state.log["checked_seq"] + 1):
-                if not isinstance(item, Frame):
+    # Frames without leaves are read, too: the custody of their lines goes into the next batch leaf.
+    unchecked = tree["size"] > tree["checked_size"]
+    replay = Tree(tree["checked_size"], checked)
+    try:
+        for item in iterate(folder, RealFs(), state.log["checked_seq"] + 1):
+            if not isinstance(item, Frame):
+                if unchecked:
                     return "frames after the last checkpoint are damaged"
-                if item.meta["log"] != log.id or item.seq >= next_seq:
-                    continue
-                leaves = leaves_of(item.documents)
-                replay.extend(leaves)
-                sealer.open_leaves.extend(leaves)
-                book.sources += item.meta["sources"]
-        except ValueError:
-            return "kept documents cannot be read"
-        if replay.size != tree["size"] or replay.frontier() != frontier:
-            return "kept documents do not give the kept tree"
+                continue
+            if item.meta["log"] != log.id or item.seq >= next_seq:
+                continue
+            leaves = leaves_of(item.documents)
+            replay.extend(leaves)
+            sealer.open_leaves.extend(leaves)
+            book.sources += item.meta["sources"]
+    except ValueError:
+        return "kept documents cannot be read"
+    if replay.size != tree["size"] or replay.frontier() != frontier:
+        return "kept documents do not give the kept tree"
     return book
 
 

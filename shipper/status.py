@@ -8,6 +8,7 @@ kept = delivered + dead_lettered + filtered + dropped + pending, all since the a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,25 @@ from shipper.pipeline import Lane
 
 _TOTALS = ("read", "with_events", "rejected", "no_change", "filtered", "deduplicated", "events", "bytes")
 _TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What `--once` shows on a terminal."""
+
+    read: int
+    events: int
+    delivered: dict[str, int]
+
+
+def progress(lanes: Mapping[tuple[str, str], Lane], deliveries: Sequence[Delivery]) -> Progress:
+    """How far it is."""
+    counts = [lane.counts for lane in lanes.values()]
+    return Progress(
+        sum(count.read for count in counts),
+        sum(count.events for count in counts),
+        {delivery.output.id: delivery.counts.delivered for delivery in deliveries},
+    )
 
 
 def report(

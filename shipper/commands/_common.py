@@ -14,7 +14,12 @@ import orjson
 from shipper.config import DEFAULT_PATH, Config, load
 
 config_option = click.option(
-    "-c", "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file.", metavar="FILE"
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, readable=False),
+    help="Configuration file.",
+    metavar="FILE",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -71,4 +76,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
         shown.add_row(*(Text(safe(cell)) for cell in row))
     width = None if sys.stdout.isatty() else 10_000
-    Console(no_color=plain(), width=width, highlight=False, soft_wrap=width is not None).print(shown)
+    Console(color_system=None if plain() else "auto", width=width, highlight=False, soft_wrap=width is not None).print(
+        shown
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -33,28 +34,24 @@ def parse(name: str, timezone: str | None, config_path: Path | None, files: tupl
 
     config, place = _reader(*configuration(config_path), name, timezone)
     for file in files or ("-",):
-        write_lines(
-            orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
-            for event in read_events(config, place, name, _blocks(file))
-        )
+        with _blocks(file) as source:
+            write_lines(
+                orjson.dumps(event, option=orjson.OPT_SORT_KEYS) for event in read_events(config, place, name, source)
+            )
 
 
-def _blocks(file: str) -> tuple[str, Iterator[bytes]]:
+@contextlib.contextmanager
+def _blocks(file: str) -> Iterator[tuple[str, Iterator[bytes]]]:
     """A file's name and its bytes in blocks."""
     if file == "-":
-        return "stdin", iter(lambda: sys.stdin.buffer.read(1 << 20), b"")
-    path = Path(file)
+        yield "stdin", iter(lambda: sys.stdin.buffer.read(1 << 16), b"")
+        return
     try:
-        handle = path.open("rb")
+        handle = Path(file).open("rb")  # noqa: SIM115 - what cannot be opened is told apart from what cannot be read
     except OSError as error:
         raise UsageError("parse", file, error.strerror or str(error), f"ls -ld {file}") from None
-
-    def blocks() -> Iterator[bytes]:
-        with handle:
-            while block := handle.read(1 << 20):
-                yield block
-
-    return str(path), blocks()
+    with handle:
+        yield file, iter(lambda: handle.read(1 << 20), b"")
 
 
 @click.command(epilog="""Example: fieldtrail explain --format greenhouse '{"request": ...}'""")

@@ -81,8 +81,8 @@ def trace(
     **connection: Any,
 ) -> None:
     """The history of one record: each version, who, when, from where, old -> new."""
-    from shipper.show import print_state, print_versions
     from shipper.outputs._when import parse_when
+    from shipper.show import print_state, print_versions
     from shipper.trace import parse_target, state_at, versions
 
     wanted = parse_target(target)

@@ -159,11 +159,12 @@ class Stream:
             deadline = time.monotonic() + timeout
             while time.monotonic() < deadline:
                 if not self._socket.recv(4096):
-                    return True
+                    # An end that came before our last bytes were taken says nothing about them.
+                    return self.unacknowledged() <= 0
         except ssl.SSLEOFError:
             # Receivers on GnuTLS (rsyslog) end without a close_notify of their own. An end it is all the same: a kernel
             # that closes over unread bytes sends a reset, which is another error.
-            return True
+            return self.unacknowledged() <= 0
         except OSError:
             pass
         finally:

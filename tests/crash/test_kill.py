@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.crash.writer import plan
-from tests.e2e.agent_process import Place, checkpoints, inside, numbers
+from tests.e2e.agent_process import Place, checkpoints, controls, inside, numbers
 from tests.integration.opensearch import server
 
 WRITER = Path(__file__).with_name("writer.py")
@@ -118,7 +118,11 @@ def tormented(place, *, count, kills, seed, seconds, longest):
     try:
         while killed < kills or writer.poll() is None:
             agent = place.start()
-            time.sleep(rng.uniform(0.1, longest))
+            if rng.random() < 0.25:
+                time.sleep(rng.uniform(0.1, 1.0))  # while it starts
+            else:
+                agent.ready()
+                time.sleep(rng.uniform(0.0, longest))
             assert agent.process.poll() is None, agent.logs
             agent.kill()
             killed += 1
@@ -148,7 +152,8 @@ def all_there(documents, count, seed, what):
 def test_an_agent_that_is_killed_and_started_again_loses_and_repeats_nothing(place):
     count, seed = 2_000, 20_260_203
     place.write(inputs=[place.input(pattern="app.log*")], seal={"max_events": 300, "interval": "200ms"})
-    assert tormented(place, count=count, kills=4, seed=seed, seconds=3, longest=1.6) >= 4
+    assert tormented(place, count=count, kills=4, seed=seed, seconds=3, longest=0.8) >= 4
+    assert len(controls(place.stored(), "start")) > 2
     all_there(place.stored(), count, seed, "store")
     all_there(place.archived(), count, seed, "archive")
     assert {document["seal"]["log"] for document in place.archived() if "seal" in document} == {
@@ -181,8 +186,10 @@ def test_a_hundred_thousand_lines_survive_twenty_kills_on_every_output(place, re
         inputs=[place.input(pattern="app.log*")],
         outputs=outputs,
     )
-    killed = tormented(place, count=count, kills=20, seed=seed, seconds=60, longest=6.0)
-    print(f"{killed} kills, {receiver.repeated} messages repeated")
+    killed = tormented(place, count=count, kills=20, seed=seed, seconds=60, longest=4.0)
+    starts = len(controls(place.stored(), "start"))
+    print(f"{killed} kills, {starts} starts, {receiver.repeated} messages repeated")
+    assert starts > 10
 
     all_there(place.stored(), count, seed, "store")
     files = [*sorted(place.root.glob("archive.ndjson.0*")), place.archive]

@@ -318,7 +318,8 @@ def numbers(documents):
     return [
         int(one["trail"]["object"]["id"])
         for one in documents
-        if one["data_stream"]["dataset"] == "fieldtrail.change" and one["trail"].get("object", {}).get("type") == "offer"
+        if one["data_stream"]["dataset"] == "fieldtrail.change"
+        and one["trail"].get("object", {}).get("type") == "offer"
     ]
 
 

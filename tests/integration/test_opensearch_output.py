@@ -33,8 +33,6 @@ from tests.integration.opensearch.server import url_from_environment
 from tests.sealed import small_log, trust
 from tests.shipped import LOG, ORIGIN, change, checkpoint, control, document
 
-pytestmark = pytest.mark.xdist_group("opensearch")
-
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOW = 1_770_200_000.0
 """2026-02-04T10:13:20Z."""

@@ -182,4 +182,3 @@ def iban(number):
     account = f"{number:018d}"
     check = 98 - int(account + "131400") % 97  # D is 13, E is 14
     return f"DE{check:02d}{account}"
-

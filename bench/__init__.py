@@ -1,0 +1,1 @@
+"""Measuring Fieldtrail: `make bench` runs `run.py`. Not part of the distribution."""
