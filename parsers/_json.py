@@ -82,6 +82,11 @@ def _too_deep(value: Any) -> bool:
     return True
 
 
+def may_be_inexact(record: bytes) -> bool:
+    """Whether a number in `record` may be written otherwise than Python would; strings can raise a false alarm."""
+    return _INEXACT(record) is not None
+
+
 def decode(record: bytes) -> Any | Rejected:
     """The JSON value of `record`, with exact numbers (`Number`), or `Rejected` with a reason that names no value."""
     if len(record) > MAX_BYTES:

@@ -102,6 +102,16 @@ class Placer:
                 _relate(related, kind, fitted)
         return raw, related, misfits, withheld
 
+    def is_plain(self, name: str) -> bool:
+        """Whether nothing but conversion is done to values of this field."""
+        entry = self._entry(name)
+        return entry is not _NOWHERE and not entry[4]
+
+    def converter_of(self, name: str) -> tuple[Callable[[Any], Any], str, bool]:
+        """Converter, list of `related.*` or "", and whether a text is itself."""
+        _, _, text, convert, _, kind = self._entry(name)
+        return convert, kind, text
+
     def _learn(self, name: str) -> _Entry:
         entry = self._entry(name)
         if len(self._table) < _KNOWN_NAMES and len(name) <= 256:

@@ -18,6 +18,7 @@ import parsers
 from parsers._contract import Context
 from shipper import __version__
 from shipper.clock import Clock, host_zone, rfc3339
+from shipper.compiled import compile_fast
 from shipper.config import (
     Config,
     FileInputSection,
@@ -35,7 +36,7 @@ from shipper.config import (
 from shipper.errors import ConfigError
 from shipper.formats import Formats
 from shipper.logbook import Identity
-from shipper.mapped import compile_formats
+from shipper.mapped import MappedFormat, compile_formats
 from shipper.model import Counts, Document, Event, Input, Output
 from shipper.normalize import Normalizer, Settings
 from shipper.pipeline import Lane
@@ -46,12 +47,16 @@ InputSection = FileInputSection | StdinInputSection
 
 def formats_of(config: Config, place: str) -> Formats:
     """Built-in formats and the configuration's own, or `ConfigError` with every problem of theirs."""
-    compiled = compile_formats(config.formats, mappings.actions(), frozenset(parsers.load()), place)
-    own = {
-        name: parsers.Parser(mapped.format, mapped.parse, f"Mapped by the configuration ({place}).")
-        for name, mapped in compiled.items()
-    }
-    return Formats(own)
+    return _with_own(_mapped_of(config, place), place)
+
+
+def _mapped_of(config: Config, place: str) -> dict[str, MappedFormat]:
+    return compile_formats(config.formats, mappings.actions(), frozenset(parsers.load()), place)
+
+
+def _with_own(mapped: Mapping[str, MappedFormat], place: str) -> Formats:
+    about = f"Mapped by the configuration ({place})."
+    return Formats({name: parsers.Parser(own.format, own.parse, about) for name, own in mapped.items()})
 
 
 def policy_of(config: Config) -> Policy:
@@ -67,9 +72,11 @@ class Lanes:
     def __init__(self, config: Config, place: str, random_bytes: Callable[[int], bytes]) -> None:
         self._config = config
         self.formats, self._policy = Formats(), Policy()
+        self._mapped: dict[str, MappedFormat] = {}
         problems = cross_check(config)
         try:
-            self.formats = formats_of(config, place)
+            self._mapped = _mapped_of(config, place)
+            self.formats = _with_own(self._mapped, place)
         except ConfigError as error:
             problems += error.problems
         try:
@@ -113,7 +120,10 @@ class Lanes:
             keep_original=switches.keep_original or section.keep_original,
             expand=switches.expand,
         )
-        return Lane(parser.parse, Normalizer(settings), self.context(input_id), Counts())
+        normalizer = Normalizer(settings)
+        mapped = self._mapped.get(name)
+        fast = None if mapped is None else compile_fast(mapped, normalizer)
+        return Lane(parser.parse, normalizer, self.context(input_id), Counts(), fast)
 
     def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:
         """The input of a section."""

@@ -6,8 +6,8 @@ left goes to `trail.raw`, so that no field of the source is lost. Pure: bytes in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import mappings
 from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Rejected, Time
@@ -114,6 +114,26 @@ class _Plan:
         return found
 
 
+class Layout(NamedTuple):
+    """A mapping as plain tables: time (path, layout), (attribute, path), (field, path), constants, changes."""
+
+    time: tuple[str, str] | None
+    special: tuple[tuple[str, str], ...]
+    further: tuple[tuple[str, str], ...]
+    values: tuple[tuple[str, str], ...]
+    constants: Mapping[str, Any]
+    changes: str | None
+    pairs: bool
+    change_keys: tuple[str, str, str, str | None]
+    take: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def paths(self) -> list[str]:
+        """Every mapped path of the source."""
+        first = [] if self.time is None else [self.time[0]]
+        last = [] if self.changes is None else [self.changes]
+        return [*first, *(path for _, path in (*self.special, *self.further, *self.values)), *last]
+
+
 class MappedFormat:
     """A compiled mapping. `problems` of a mapping are raised together as `ConfigError` by `compile_format`."""
 
@@ -169,6 +189,20 @@ class MappedFormat:
         self._default_action = section.default_action or ("field.update" if changes else "log.message")
         self._edits = frozenset(
             name for name, spec in mappings.actions().items() if "trail.change.field" in spec.expects
+        )
+
+    def layout(self) -> Layout:
+        """The mapping as plain tables, for `compiled.py`."""
+        return Layout(
+            self._time,
+            tuple(self._special),
+            tuple(self._further),
+            tuple(self._values),
+            self._constants,
+            self._changes_path,
+            self._pairs,
+            self._change_keys,
+            self._plan.take,
         )
 
     def parse(self, record: bytes, ctx: Context, /) -> list[Operation] | Rejected:

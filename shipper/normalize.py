@@ -52,7 +52,7 @@ _CONFIDENCES: Final = frozenset({"asserted", "inferred", "unknown"})
 _OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
 _SENSITIVE: Final = frozenset({"confidential", "restricted"})
 _STREAMS: Final = ("change", "activity")
-_SHORT: Final = 8_000
+SHORT: Final = 8_000
 """Bytes of a record in which no value can exceed what an event may hold, even if every byte becomes an escape."""
 
 
@@ -113,6 +113,36 @@ class Normalizer:
         self._default = self._plans[settings.default_action]
         self._placer = Placer(settings.policy, self._module, settings.salt)
 
+    # -- what `compiled.py` asks, to do the same more quickly ---------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """What it was made with."""
+        return self._s
+
+    @property
+    def change_stream(self) -> dict[str, str]:
+        """`data_stream` of a changed field."""
+        return self._streams["change"]
+
+    def is_iam(self, action: str) -> bool:
+        """Whether events of an action are about accounts, which fill `user.target` and `user.changes`."""
+        return self._plans.get(action, self._default).iam
+
+    def is_plain(self, target: str) -> bool:
+        """Whether a field takes its converted value as it is, whatever the value."""
+        return self._placer.is_plain(target)
+
+    def converter_of(self, target: str) -> tuple[Callable[[Any], Any], str, bool]:
+        """Converter, list of `related.*` or "", and whether a text is itself."""
+        return self._placer.converter_of(target)
+
+    def name_is_kept(self, object_type: str) -> bool:
+        """Whether the privacy policy keeps the name of such an object."""
+        return protect.decide(self._s.policy, self._module, "name", object_type).action == "keep"
+
+    # -- the reference ------------------------------------------------------------------------------------------------
+
     def events(self, operation: Operation, origin: Origin) -> tuple[list[Event], float | None]:
         """The documents of one operation, in order, and its time in seconds (None where none could be read).
 
@@ -172,7 +202,7 @@ class Normalizer:
             event.pop("outcome", None)
             raw = stray(raw, "outcome", outcome)
         documents = self._documents(op, origin, plan, root, changed, (raw, related, misfits, withheld))
-        if origin.length > _SHORT or len(origin.data) > _SHORT:
+        if origin.length > SHORT or len(origin.data) > SHORT:
             documents = [conform(document)[0] for document in documents]
         return documents, read
 
@@ -433,4 +463,4 @@ class Normalizer:
             "message": f"a line of {origin.path} was not understood: {reason}",
             "trail": trail,
         }
-        return conform(document)[0] if len(origin.data) > _SHORT else document
+        return conform(document)[0] if len(origin.data) > SHORT else document

@@ -22,7 +22,8 @@ ACCOUNTS: Final = frozenset({"user", "account", "member"})
 """Types of objects that are accounts of people."""
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text short enough for a sentence."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
@@ -41,12 +42,12 @@ def who(document: Mapping[str, Any]) -> str:
     if user:
         name = user.get("full_name") or user.get("name") or user.get("email") or user.get("id")
         if name:
-            return f"API key {_cut(name)}" if kind == "api_key" else _cut(name)
+            return f"API key {cut(name)}" if kind == "api_key" else cut(name)
     automation = trail.get("automation")
     if automation:
         scenario = automation.get("scenario") or {}
         called = scenario.get("name") or scenario.get("id")
-        return f"automation {_cut(called)}" if called else "an automation"
+        return f"automation {cut(called)}" if called else "an automation"
     return _NAMELESS.get(kind, "somebody")
 
 
@@ -58,17 +59,17 @@ def thing(op: Operation, document: Mapping[str, Any]) -> str:
         if not label:
             return ""
         name = document["trail"]["object"].get("name") if "object" in document["trail"] else None
-    label = _cut(label) if label else "record"
-    return f"{label} {_cut(name)}" if name else label
+    label = cut(label) if label else "record"
+    return f"{label} {cut(name)}" if name else label
 
 
-def _value(change: Mapping[str, Any], side: str) -> str:
+def value(change: Mapping[str, Any], side: str) -> str:
     """A value as the sentence shows it."""
     state = change[side + "_state"]
     if state == "value":
         if change["redaction"] != "none":
             return "(withheld)"
-        return _cut(change.get(side + "_label") or change[side])
+        return cut(change.get(side + "_label") or change[side])
     return {"empty": "(empty)", "unknown": "(unknown)"}.get(state, "(none)")
 
 
@@ -77,6 +78,11 @@ def sentence(document: Mapping[str, Any], op: Operation, vendor: str, spec: Acti
     text = _sentence(document, op, vendor, spec)
     # Our own words are printable, so one look at the whole finds what the source's are not.
     return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def by_way_of(interface: str | None) -> str:
+    """How it was done, as the sentence says it."""
+    return _VIA.get(interface or "", "")
 
 
 def _sentence(document: Mapping[str, Any], op: Operation, vendor: str, spec: Action) -> str:
@@ -110,12 +116,12 @@ def _sentence(document: Mapping[str, Any], op: Operation, vendor: str, spec: Act
 def _logged(op: Operation, document: Mapping[str, Any], target: str) -> str:
     """What a log line without a message is about: the source's own word for it, and the object."""
     code = document["event"].get("code") or ""
-    return f"{_cut(code)}{' of ' if code and target else ''}{target}" if op.message is None else target
+    return f"{cut(code)}{' of ' if code and target else ''}{target}" if op.message is None else target
 
 
 def _change_sentence(document: Mapping[str, Any], op: Operation, subject: str, via: str, vendor: str) -> str:
     change = document["trail"]["change"]
-    field, target = _cut(change["field"]), thing(op, document)
+    field, target = cut(change["field"]), thing(op, document)
     of = f"{field} of {target}" if target else field
     if document["event"].get("outcome") == "failure":
         via = f" (failed){via}"
@@ -126,12 +132,12 @@ def _change_sentence(document: Mapping[str, Any], op: Operation, subject: str, v
             return f"{subject} changed {of}{via} ({vendor}); old and new value: not given"
         if change["op"] == "remove":
             return f"{subject} removed {of}{via} ({vendor}); old value: not given"
-        return f"{subject} set {of} to {_value(change, 'new')}{via} ({vendor}); old value: not given"
+        return f"{subject} set {of} to {value(change, 'new')}{via} ({vendor}); old value: not given"
     if change["op"] == "update":
-        return f"{subject} changed {of} from {_value(change, 'old')} to {_value(change, 'new')}{via} ({vendor})"
+        return f"{subject} changed {of} from {value(change, 'old')} to {value(change, 'new')}{via} ({vendor})"
     if change["op"] == "add":
-        return f"{subject} set {of} to {_value(change, 'new')}{via} ({vendor})"
-    return f"{subject} removed {of}, was {_value(change, 'old')}{via} ({vendor})"
+        return f"{subject} set {of} to {value(change, 'new')}{via} ({vendor})"
+    return f"{subject} removed {of}, was {value(change, 'old')}{via} ({vendor})"
 
 
 def _diff_sentence(document: Mapping[str, Any], change: Mapping[str, Any], of: str, subject: str, vendor: str) -> str:
@@ -147,5 +153,5 @@ def _diff_sentence(document: Mapping[str, Any], change: Mapping[str, Any], of: s
     editor = document["trail"].get("object", {}).get("last_editor") or {}
     name = editor.get("name") or editor.get("id")
     known = "" if subject == "somebody" else f"; who: {subject}"
-    not_given = f"; who: not given by {vendor}" + (f" (last editor {_cut(name)})" if name else "")
-    return f"{of} changed from {_value(change, 'old')} to {_value(change, 'new')}{between}{known or not_given}"
+    not_given = f"; who: not given by {vendor}" + (f" (last editor {cut(name)})" if name else "")
+    return f"{of} changed from {value(change, 'old')} to {value(change, 'new')}{between}{known or not_given}"

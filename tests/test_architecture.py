@@ -13,6 +13,9 @@ PURE = {
     "shipper._privacy",
     "shipper._scrub",
     "shipper.changes",
+    "shipper.compiled",
+    "shipper._placing",
+    "shipper._shaping",
     "shipper.errors",
     "shipper.framing",
     "shipper.mapped",
@@ -110,7 +113,9 @@ def test_a_pure_room_opens_nothing_prints_nothing_and_asks_no_clock(name, path):
         if isinstance(node, ast.Call):
             function = node.func
             if isinstance(function, ast.Name):
-                assert function.id not in BANNED_CALLS, f"{name}:{node.lineno} calls {function.id}"
+                # One room makes a function out of text of its own: that is what it is for.
+                allowed = {"exec", "compile"} if name == "shipper.compiled" else set()
+                assert function.id not in BANNED_CALLS - allowed, f"{name}:{node.lineno} calls {function.id}"
             elif isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
                 called = (function.value.id, function.attr)
                 assert called not in BANNED_ATTRIBUTES, f"{name}:{node.lineno} calls {'.'.join(called)}"
