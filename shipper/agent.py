@@ -7,6 +7,7 @@ socket's, and watchdog's. The pipeline alone advances the log; the others ask it
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import queue
@@ -98,6 +99,9 @@ class Agent:
             raise FieldtrailError("start", "seal/canonical", fault, "install the pinned requirements")
         with contextlib.ExitStack() as stack:
             self._open(stack)
+            # What is there now lives as long as the process, and events hold no cycles: the collector may look seldom.
+            gc.freeze()
+            gc.set_threshold(100_000, 20, 20)
             self.begun = True
             try:
                 self._loop()

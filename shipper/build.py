@@ -41,6 +41,7 @@ from shipper.model import Counts, Document, Event, Input, Output
 from shipper.normalize import Normalizer, Settings
 from shipper.pipeline import Lane
 from shipper.protect import Policy
+from shipper.spliced import compile_splice
 
 InputSection = FileInputSection | StdinInputSection
 
@@ -123,7 +124,8 @@ class Lanes:
         normalizer = Normalizer(settings)
         mapped = self._mapped.get(name)
         fast = None if mapped is None else compile_fast(mapped, normalizer)
-        return Lane(parser.parse, normalizer, self.context(input_id), Counts(), fast)
+        splice = None if mapped is None or fast is None else compile_splice(mapped, normalizer, fast)
+        return Lane(parser.parse, normalizer, self.context(input_id), Counts(), fast, splice)
 
     def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:
         """The input of a section."""

@@ -83,13 +83,12 @@ if verb == "update": what = f"changed {{of}} from {{_value(change, 'old')}} to {
 elif verb == "add": what = f"set {{of}} to {{_value(change, 'new')}}"
 else: what = f"removed {{of}}, was {{_value(change, 'old')}}"
 text = f"{{subject}} {{what}}{{shape.via}} ({{_vendor}})"
-if not text.isprintable(): return None
-root["message"] = text
+root["message"] = _printable(text)
 return root, seconds
 """
 """The end of every such function: the change, the parts around it, and the sentence."""
 _WHOLE_RECORDS: Final = frozenset({"record.create", "record.delete"})
-_ATTRIBUTES: Final = frozenset({"action", "id", "object_type", "object_id", "object_name", "interface", "outcome"})
+ATTRIBUTES: Final = frozenset({"action", "id", "object_type", "object_id", "object_name", "interface", "outcome"})
 
 
 class _Shape:
@@ -114,7 +113,7 @@ def compile_fast(mapped: MappedFormat, normalizer: Normalizer) -> Fast | None:
     plan = mapped.layout()
     attributes = [name for name, _ in plan.special]
     targets = [target for target, _ in plan.further]
-    known = set(attributes) <= _ATTRIBUTES and len(set(attributes)) == len(attributes)
+    known = set(attributes) <= ATTRIBUTES and len(set(attributes)) == len(attributes)
     if (
         not known
         or plan.values
@@ -150,6 +149,7 @@ def compile_fast(mapped: MappedFormat, normalizer: Normalizer) -> Fast | None:
         "_conform": conform_value,
         "_who": sentences.who,
         "_cut": sentences.cut,
+        "_printable": sentences.printable,
         "_value": sentences.value,
         "_policy": settings.policy,
         "_salt": settings.salt,
@@ -270,7 +270,7 @@ class _Source:
             "if precision != 'exact' or (stamp is not t and _further_digits(time)): return None",
         ]
         special = dict(self._plan.special)
-        for name in sorted(_ATTRIBUTES):
+        for name in sorted(ATTRIBUTES):
             if name not in special:
                 lines.append(f"a_{name} = None")
                 continue

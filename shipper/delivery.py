@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,13 @@ def documents_of(frame: Frame) -> list[Document]:
     out: list[Document] = []
     at = 0
     for dataset, count in meta["routes"]:
+        held = frame.documents[at : at + count]
         if dataset == "fieldtrail.checkpoint":
-            out += [
-                Document(-1, dataset, f"{log}-c{meta['checkpoint']:014x}", data)
-                for data in frame.documents[at : at + count]
-            ]
+            out += [Document(-1, dataset, f"{log}-c{meta['checkpoint']:014x}", data) for data in held]
         else:
-            out += [
-                Document(index + k, dataset, f"{log}-{index + k:014x}", data)
-                for k, data in enumerate(frame.documents[at : at + count])
-            ]
+            numbers = range(index, index + count)
+            # One pass in C over what would be a loop for each document that every output sees.
+            out += map(Document, numbers, repeat(dataset), map(f"{log}-%014x".__mod__, numbers), held)
             index += count
         at += count
     return out
@@ -189,7 +187,7 @@ class Delivery(threading.Thread):
             frames = [item]
             documents = documents_of(item)
             self._account(item)
-            size = sum(len(document.data) for document in documents)
+            size = sum(map(len, item.documents))
             # A destination that confirms by frame number must see each frame under its own.
             while self._merges and size < MERGE_BYTES and len(documents) < MERGE_DOCUMENTS:
                 following = self._reader.read(timeout=0)
@@ -200,7 +198,7 @@ class Delivery(threading.Thread):
                 self._account(following)
                 more = documents_of(following)
                 documents += more
-                size += sum(len(document.data) for document in more)
+                size += sum(map(len, following.documents))
             if not self._deliver(frames[-1], self._filtered(documents)):
                 return
             self._total = frames[-1].meta["total"]

@@ -34,6 +34,11 @@ def _shown(char: str) -> str:
     return " " if char.isspace() and char > "\x9f" and char not in "\u2028\u2029" else escaped
 
 
+def printable(text: str) -> str:
+    """A sentence without characters that steer a terminal or hide in it."""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
 def who(document: Mapping[str, Any]) -> str:
     """The actor as people call them, or an honest word where the source names nobody."""
     trail = document["trail"]
@@ -77,7 +82,7 @@ def sentence(document: Mapping[str, Any], op: Operation, vendor: str, spec: Acti
     """The sentence for one finished document."""
     text = _sentence(document, op, vendor, spec)
     # Our own words are printable, so one look at the whole finds what the source's are not.
-    return text if text.isprintable() else "".join(map(_shown, text))
+    return printable(text)
 
 
 def by_way_of(interface: str | None) -> str:

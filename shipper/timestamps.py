@@ -130,6 +130,16 @@ def iso(text: str, zone: ZoneInfo) -> str | None:
     return None if found is None else found.text
 
 
+def utc_seconds(text: str) -> float | None:
+    """Seconds since the epoch of a text of the usual shape, `2026-02-03T10:30:00.123Z`, which `resolve` gives back."""
+    if not _utc_shape(text):
+        return None
+    try:
+        return (datetime.fromisoformat(text[:-1]) - _EPOCH).total_seconds()
+    except ValueError:
+        return None
+
+
 def resolve(
     time: Time | None, *, received: float, mtime: float | None, zone: ZoneInfo, previous: float | None
 ) -> Resolved:

@@ -82,6 +82,15 @@ class _Tally:
         if self.pending.pop(document.id, None) is not None:
             self.accepted += 1
 
+    def settle_all(self, documents: Sequence[Document]) -> None:
+        """All of them are there."""
+        if len(documents) == len(self.pending):
+            self.accepted += len(documents)
+            self.pending.clear()
+            return
+        for document in documents:
+            self.settle(document)
+
     def refuse(self, refusal: Refusal) -> None:
         """It will never be there."""
         if self.pending.pop(refusal.document.id, None) is not None:
@@ -309,6 +318,11 @@ class Sender:
 
     def _settle(self, part: Sequence[Document], verdicts: Sequence[Verdict], tally: _Tally) -> None:
         """Each item's consequence; `_HoldError` when one of them is to be tried again."""
+        # A usual answer has one and the same verdict for all documents of an index.
+        distinct = {id(one): one for one in verdicts}.values()
+        if all(one.fate is Fate.DELIVERED and one.place.startswith(".ds-") for one in distinct):
+            tally.settle_all(part)
+            return
         paired = list(zip(part, verdicts, strict=True))
         taken = [(document, one.place) for document, one in paired if one.fate is Fate.EXISTS]
         common = systemic(verdicts)
