@@ -98,6 +98,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, Number)) and value is not True and value is not False
 
 
+def type_of(field: str, text: str) -> str:
+    """`value_type` of a text, as `document` says it."""
+    kind = _type_of(text, text)
+    return "string" if kind == "number" and not is_quantity(field) else kind
+
+
 def _decimal(value: Any) -> Decimal:
     return Decimal(repr(value) if isinstance(value, float) else str(value))
 

@@ -104,7 +104,7 @@ class SealSection(Model):
 
     interval: Seconds = 60.0
     max_events: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
-    heartbeat: Seconds = 300.0
+    heartbeat: Annotated[Seconds, Field(ge=0.1)] = 300.0
 
 
 class JournalSection(Model):

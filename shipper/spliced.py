@@ -1,10 +1,11 @@
 """The quickest way for a mapped JSON format: a line's texts are put into a ready template of canonical bytes.
 
-A line without a backslash has texts that are JSON as they stand: nothing in them needs an escape. Where such a line has
-every mapped member, and no other, its event's canonical bytes are the same as those of the line before but for these
-texts. So a template is cut out of an event that `compiled.py` made, once for each combination of action, interface,
-outcome and kind of field; and the template is used only if it gave that event's very bytes back. For every other line
-the function returns None, and `compiled.py` is asked.
+Where a line has every mapped member, and no other, its event's canonical bytes are the same as those of the line before
+but for these members' texts. So a template is cut out of an event that `compiled.py` made, once for each combination of
+action, interface, outcome and kind of field and value; and it is used only if it gave that event's very bytes back. In
+a line without a backslash texts are JSON as they stand; in others they are escaped. For every other line the function
+returns None, and `compiled.py` is asked. There are two such functions: for a value that was changed, and for one that
+was set where there was none.
 
 Pure.
 """
@@ -13,12 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from parsers._json import SAFE_INTEGER
-from shipper import protect, sentences
+from shipper import changes, protect, sentences
 from shipper._convert import INTEGERS, MISFIT, TEXTS
 from shipper.compiled import Fast
 from shipper.normalize import SHORT, Normalizer
@@ -34,6 +36,15 @@ Splice = Callable[..., "tuple[bytes, float] | None"]
 
 _MOST: Final = 512
 """Templates, and kinds of fields, that are remembered; a hostile source must not fill memory."""
+_UPDATE: Final = """
+if type(old) is not str or old == new or old[0] in "{[" or new[0] in "-0123456789{[": return None
+value_type = "string"
+"""
+_ADD: Final = """
+if old is not None or new[0] in "{[": return None
+old = ""
+value_type = _type_of(name, new)
+"""
 _MARK: Final = "\ue000"
 """Stands around the number of a variable part; a private-use character, which a text of the source may hold as well:
 a line that does is left alone."""
@@ -41,7 +52,7 @@ _MARKED: Final = re.compile(f'"{_MARK}(i)(\\d+){_MARK}"|{_MARK}(s)(\\d+){_MARK}'
 _SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
 
 _BODY: Final = """
-if length > _SHORT or b"\\\\" in data or len(data) > _SHORT: return None
+if length > _SHORT or len(data) > _SHORT: return None
 try:
     d = _loads(data)
 {extract}
@@ -50,9 +61,10 @@ try:
     name, old, new = item[{field!r}], item[{old!r}], item[{new!r}]
     if not ({sizes} and len(listed) == 1 and len(item) == 3): return None
 except (ValueError, KeyError, TypeError, IndexError): return None
-if not ({texts} and type(name) is type(old) is type(new) is str): return None
-if "" in ({names}, name, old, new) or old == new: return None
-if old[0] in "{{[" or new[0] in "-0123456789{{[" or {object_name}[0] in "{{[": return None
+if not ({texts} and type(name) is type(new) is str): return None
+if "" in ({names}, name, new) or old == "": return None
+if {object_name}[0] in "{{[": return None
+{values}
 {numbers}
 stamp = {time}
 seconds = _utc_seconds(stamp)
@@ -61,15 +73,17 @@ if seconds is None: return None
 {distinct}
 kind = (name, {object_type})
 decision = _decisions[kind] if kind in _decisions else _decide(kind)
-key = ({action}, {interface}, {outcome}, decision)
+key = ({action}, {interface}, {outcome}, decision, value_type)
 made = _templates.get(key)
 if made is None:
     made = _make(key, _fast(data, offset, length, stream, path, received, received_text, mtime, previous))
 template, via = made
 if template is None: return None
 of = f"{{_cut(name)}} of {{_cut({object_type})}} {{_cut({object_id})}}"
-message = f"{{_cut({subject})}} changed {{of}} from {{_cut(old)}} to {{_cut(new)}}{{via}} ({{_vendor}})"
-if not message.isprintable(): return None
+message = f"{{_cut({subject})}} {sentence}{{via}} ({{_vendor}})"
+if b"\\\\" in data or not message.isprintable():
+    message = _printable(message)
+    message, name, old, new, {names} = map(_escape, (message, name, old, new, {names}))
 identity = {identity}
 place = _paths[path] if path in _paths else _escaped(path)
 return (template % ({order},)).encode(), seconds
@@ -97,14 +111,26 @@ def compile_splice(mapped: MappedFormat, normalizer: Normalizer, fast: Fast) -> 
         or not _is_plain(vendor + module)
     ):
         return None
-    parts = _Parts(plan, normalizer, kinds, subject)
-    text = _BODY.format(**parts.names())
     head = "def splice(data, offset, length, stream, path, received, received_text, mtime, previous):"
-    source = "\n".join([head, *(f"    {line}" for line in text.strip().splitlines())])
-    scope = parts.scope(fast)
-    exec(compile(source, f"<spliced {mapped.name}>", "exec"), scope)  # noqa: S102 - our own text, made of repr()
-    function: Splice = scope["splice"]
-    return function
+    made: list[Splice] = []
+    for verb in ("update", "add"):
+        parts = _Parts(plan, normalizer, kinds, subject, verb)
+        text = _BODY.format(**parts.names())
+        source = "\n".join([head, *(f"    {line}" for line in text.strip().splitlines())])
+        scope = parts.scope(fast)
+        exec(compile(source, f"<spliced {mapped.name}>", "exec"), scope)  # noqa: S102 - our own text, made of repr()
+        made.append(scope["splice"])
+    update, add = made
+
+    def splice(data: bytes, *rest: Any) -> tuple[bytes, float] | None:
+        return add(data, *rest) if b"null" in data else update(data, *rest)
+
+    return splice
+
+
+def _escape(text: str) -> str:
+    """A text as it stands between the quotes of canonical JSON (RFC 8785 section 3.2.2.2)."""
+    return encode_basestring(text)[1:-1]
 
 
 def _is_plain(text: str) -> bool:
@@ -114,8 +140,9 @@ def _is_plain(text: str) -> bool:
 class _Parts:
     """The pieces of the text, and what it looks up at run time."""
 
-    def __init__(self, plan: Layout, normalizer: Normalizer, kinds: dict[str, str], subject: str) -> None:
+    def __init__(self, plan: Layout, normalizer: Normalizer, kinds: dict[str, str], subject: str, verb: str) -> None:
         self._plan, self._normalizer, self._kinds, self._subject = plan, normalizer, kinds, subject
+        self._verb = verb
         self._variable = {path: f"v{number}" for number, path in enumerate(dict.fromkeys(plan.paths()))}
         self._special = dict(plan.special)
         self._value = {target: self._name_of(number, target) for number, (target, _) in enumerate(plan.further)}
@@ -147,7 +174,7 @@ class _Parts:
             (("message",), "message", False),
             (("trail", "change", "field"), "name", False),
             (("trail", "change", "new"), "new", False),
-            (("trail", "change", "old"), "old", False),
+            *([(("trail", "change", "old"), "old", False)] if self._verb == "update" else []),
             (("trail", "object", "id"), attribute["object_id"], False),
             (("trail", "object", "key"), key, False),
             (("trail", "object", "name"), attribute["object_name"], False),
@@ -204,6 +231,10 @@ class _Parts:
             "old": plan.change_keys[1],
             "new": plan.change_keys[2],
             "sizes": " and ".join(sizes),
+            "values": (_UPDATE if self._verb == "update" else _ADD).strip(),
+            "sentence": "changed {of} from {_cut(old)} to {_cut(new)}"
+            if self._verb == "update"
+            else "set {of} to {_cut(new)}",
             "texts": " and ".join(f"type({name}) is str" for name in plain),
             "names": ", ".join(plain),
             "numbers": "\n".join(bounds),
@@ -263,6 +294,9 @@ class _Parts:
             "_utc_seconds": utc_seconds,
             "_vendor": settings.format.vendor,
             "_cut": sentences.cut,
+            "_printable": sentences.printable,
+            "_escape": _escape,
+            "_type_of": changes.type_of,
             "_fast": fast,
             "_decisions": decisions,
             "_decide": decide,
@@ -276,7 +310,7 @@ class _Parts:
     def _template(self, event: Any) -> tuple[str | None, str]:
         """(format string for the variable parts in their order, words for the way by which it was done)."""
         body = canonical(event).decode()
-        if _MARK in body or event["trail"]["change"]["op"] != "update":
+        if _MARK in body or event["trail"]["change"]["op"] != self._verb:
             return None, ""
         marked = orjson.loads(body)
         actual = []

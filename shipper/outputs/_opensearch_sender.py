@@ -320,7 +320,7 @@ class Sender:
         """Each item's consequence; `_HoldError` when one of them is to be tried again."""
         # A usual answer has one and the same verdict for all documents of an index.
         distinct = {id(one): one for one in verdicts}.values()
-        if all(one.fate is Fate.DELIVERED and one.place.startswith(".ds-") for one in distinct):
+        if all(one.fate is Fate.DELIVERED and (not one.place or one.place.startswith(".ds-")) for one in distinct):
             tally.settle_all(part)
             return
         paired = list(zip(part, verdicts, strict=True))

@@ -98,6 +98,13 @@ class Excuses:
                 filtered_from = statement.i if drops else -1
         if filtered_from >= 0:
             self._by_cause["filtered"].add(filtered_from, log.size)
+        # A destination may refuse a document of this log after a new generation has begun, which then says so.
+        for other in ledger.logs.values():
+            for statement in ledger.statements(other, "reject") if other is not log else ():
+                payload = loads(statement.payload)
+                low, high = _index(payload.get("from")), _index(payload.get("to"))
+                if payload.get("log") == log.id and low is not None and high is not None:
+                    self._by_cause["rejected"].add(low, high + 1)
 
     def split(self, low: int, high: int) -> Iterator[tuple[int, int, str]]:
         """Cut [low, high) into pieces of one cause each, "" for none."""

@@ -272,6 +272,10 @@ class _Run:
         low, high = 0, log.size
         if self.since is None and self.until is None:
             return Period(low, high)
+        genesis = next(self.ledger.statements(log, "genesis"), None)
+        begun = None if genesis is None else instant(genesis.time)
+        if self.until is not None and begun is not None and begun >= self.until:
+            return Period(0, 0)  # the log began after the period
         for record in self.ledger.records(log.id):
             at = instant(self.ledger.time_at(log, record.size) or record.time)
             if at is None:

@@ -4,6 +4,7 @@ import json
 
 import orjson
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from shipper.compiled import compile_fast
 from shipper.config import parse
 from shipper.normalize import Origin
 from shipper.schema import check
+from shipper.seal.canonical import canonical
 
 RECEIVED, RECEIVED_TEXT = 1_780_000_000.0, "2026-05-28T20:26:40.000Z"
 
@@ -45,13 +47,24 @@ USUAL = {
 }
 
 
+PLAIN = FORMAT.replace(", trail.automation.scenario.id: run.scenario.id", "")
+"""The same without a path of three parts, which the quickest way leaves to the others."""
+PLAIN_USUAL = {name: value for name, value in USUAL.items() if name != "run"}
+PLAIN_USUAL["changes"] = [{"field": "status", "old": "open", "new": "closed"}]
+
+
 def lane(text=FORMAT):
     return Lanes(parse(text, "test"), "test", bytes).lane("crm", "crm")
 
 
-@pytest.fixture(scope="module")
-def crm():
-    return lane()
+@pytest.fixture(scope="module", params=["spliced", "compiled"])
+def crm(request):
+    made = lane(PLAIN if request.param == "spliced" else FORMAT)
+    assert made.fast is not None
+    if request.param == "compiled":
+        assert made.splice is None
+        made.splice = lambda *_: None
+    return made
 
 
 def both(crm, data, previous=None):
@@ -65,9 +78,19 @@ def both(crm, data, previous=None):
     return quick, ([], None) if operation.no_change else crm.normalizer.events(operation, origin)
 
 
+def splice(crm, data):
+    return crm.splice(data, 40, len(data) + 1, "stream", "a.log", RECEIVED, RECEIVED_TEXT, None, None)
+
+
 def agree(crm, data):
     quick, reference = both(crm, data)
+    spliced = splice(crm, data)
+    if spliced is not None:
+        assert reference is not None
+        assert reference == ([json.loads(spliced[0])], spliced[1])
+        assert spliced[0] == canonical(reference[0][0]) == rfc8785.dumps(reference[0][0])
     if quick is None:
+        assert spliced is None
         return False
     event, seconds = quick
     assert reference is not None
@@ -192,13 +215,14 @@ ACTIONS = st.sampled_from(["edit", "made", "grant", "unheard of", "auth.login", 
 
 
 @given(
+    texts=st.booleans(),
     edits=st.lists(st.tuples(PATHS, VALUES, st.booleans()), max_size=4),
     action=ACTIONS | st.none(),
     spaced=st.booleans(),
 )
 @settings(max_examples=600, deadline=None)
-def test_both_ways_agree_on_any_line(crm, edits, action, spaced):
-    line = json.loads(json.dumps(USUAL))
+def test_both_ways_agree_on_any_line(crm, texts, edits, action, spaced):
+    line = json.loads(json.dumps(PLAIN_USUAL if texts else USUAL))
     if action is not None:
         line["action"] = action
     for path, value, drop in edits:
@@ -248,3 +272,64 @@ def test_the_quick_way_needs_nothing_of_a_format_that_keeps_originals():
     made = lane(FORMAT.replace("decode: json", "decode: json\n    keep_original: true"))
     assert made.fast is None
     assert compile_fast.__doc__
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"ts": "2026-02-28T23:59:59.999999Z", "seq": 2**53 - 1},
+        {"actor": {**USUAL["actor"], "id": "Zoë 100 %s %", "ip": "2001:db8::1"}},
+        {"changes": [{"field": "100 %d", "old": "東京 😀", "new": "a" * 500}]},
+        {"request": {**USUAL["request"], "interface": "api"}},
+        {"result": "failure"},
+        {"action": "unheard of"},
+        {"actor": {**USUAL["actor"], "id": 'a "quoted" name\\ \t\x1f\x7f'}},
+        {"object": {**USUAL["object"], "name": "two\nlines"}},
+        {"changes": [{"field": "due_date", "old": None, "new": "2026-03-01"}]},
+        {"changes": [{"field": "owner_id", "old": None, "new": "17"}]},
+        {"changes": [{"field": "amount", "old": None, "new": "17"}]},
+    ],
+)
+def test_lines_that_differ_in_their_texts_alone_are_spliced(change):
+    made = lane(PLAIN)
+    for _ in range(2):  # the first one makes the template
+        data = json.dumps({**PLAIN_USUAL, **change}, ensure_ascii=False).encode()
+        assert splice(made, data) is not None
+        assert agree(made, data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"actor": {**USUAL["actor"], "id": "kim@co.example", "email": "kim@co.example"}},
+        {"actor": {**USUAL["actor"], "email": ""}},
+        {"changes": [{"field": "iban", "old": "DE89", "new": "XX90"}]},
+        {"changes": [{"field": "x", "old": "1", "new": "2"}]},
+        {"changes": [{"field": "x", "old": '{"a":1}', "new": "b"}]},
+        {"changes": [{"field": "x", "old": None, "new": '{"a":1}'}]},
+        {"changes": [{"field": "x", "old": "a", "new": None}]},
+        {"seq": 0},
+        {"extra": 1},
+        {"ts": "2026-02-03T10:30:00+01:00"},
+        {"object": {**USUAL["object"], "name": "\ue0001\ue000"}},
+    ],
+)
+def test_what_needs_more_than_texts_is_not_spliced(change):
+    made = lane(PLAIN)
+    for line in (PLAIN_USUAL, {**PLAIN_USUAL, **change}):
+        data = json.dumps(line, ensure_ascii=False).encode()
+        spliced = splice(made, data)
+        agree(made, data)
+    if "object" not in change:
+        assert spliced is None
+
+
+def test_a_path_with_quotes_is_escaped_in_a_spliced_event():
+    made = lane(PLAIN)
+    data = orjson.dumps(PLAIN_USUAL)
+    place = 'odd "name"\\ 50 %.log'
+    body, _ = made.splice(data, 0, len(data), "s", place, RECEIVED, RECEIVED_TEXT, None, None)
+    assert json.loads(body)["trail"]["origin"]["path"] == place
+    origin = Origin("s", place, 0, len(data), RECEIVED, RECEIVED_TEXT, None, None, 0, data)
+    assert body == canonical(made.normalizer.events(made.parse(data, made.context)[0], origin)[0][0])

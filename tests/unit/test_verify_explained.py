@@ -31,6 +31,23 @@ def test_documents_that_a_destination_refused_are_rejected():
     assert (found(report), report.exit_code) == (["MISSING 2 unexplained", "MISSING 3-4 rejected"], 1)
 
 
+def test_a_refusal_that_a_later_generation_tells_of_explains_the_earlier_one():
+    first = small_log()
+    second = Book(origin=PREFIX + "/20260203T110000Z-0a1b2c3e", start=first.now + 10).begin()
+    second.control("reject", {"output": "siem", "log": first.log, "from": 3, "to": 3, "type": "fork"})
+    second.checkpoint()
+    documents = without(first.documents, first.at(3)) + second.documents
+    report = check(documents, trust(first, second))
+    assert [(finding.kind, finding.first, finding.cause) for finding in report.findings] == [("MISSING", 3, "rejected")]
+    assert report.ok
+
+
+def test_a_period_before_the_log_began_holds_nothing():
+    book = small_log()
+    report = check(book.documents, trust(book), until=START - 3600)
+    assert (report.sealed, report.ok) == (0, True)
+
+
 def test_a_planted_statement_explains_nothing():
     book = small_log()
     other = Book()
