@@ -387,7 +387,7 @@ def show(result: dict[str, Any]) -> None:
 def main() -> int:
     """Measure, print; the exit code."""
     parser = argparse.ArgumentParser(description="Fieldtrail and rsyslog side by side on the same work.")
-    parser.add_argument("--lines", type=int, default=400_000, help="lines of input (default 400,000)")
+    parser.add_argument("--lines", type=int, default=500_000, help="lines of input (default 500,000)")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
     parser.add_argument("--quick", action="store_true", help="20,000 lines and one round: whether it works at all")
     parser.add_argument("--no-stages", action="store_true", help="leave out the table of stages")

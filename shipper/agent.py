@@ -102,6 +102,7 @@ class Agent:
             # What is there now lives as long as the process, and events hold no cycles: the collector may look seldom.
             gc.freeze()
             gc.set_threshold(100_000, 20, 20)
+            gc.enable()
             self.begun = True
             try:
                 self._loop()

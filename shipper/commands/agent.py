@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import glob
 import os
 import signal
@@ -36,6 +37,7 @@ def run(config_path: Path | None, once: bool, paths: tuple[str, ...]) -> None:  
     """
     from shipper.cli import configure_logging
 
+    gc.disable()  # until everything is imported and built: nothing of that is garbage; the agent turns it on again
     configure_logging()
     sys.exit(run_agent(lambda: _configuration_of_run(config_path, paths, once=once), once=once))
 

@@ -52,16 +52,18 @@ class Sealer:
         """The shipped bytes of canonical documents, in order; the tree grows by as many leaves."""
         count = len(bodies)
         pool = self.nonces(count * NONCE_BYTES)
+        nonces = [pool[at : at + NONCE_BYTES] for at in range(0, len(pool), NONCE_BYTES)]
+        # Filled up to 18 bytes, each nonce has its own 24 characters, of which the first 22 are its base64url.
+        texts = urlsafe_b64encode(b"\0\0".join([*nonces, b""]))
         sha256 = hashlib.sha256
         index = self.tree.size
         middle = b'"log":"%b","n":"' % self.log.id.encode()
         leaves: list[bytes] = []
         shipped: list[bytes] = []
-        for at, body in enumerate(bodies):
-            nonce = pool[at * 16 : at * 16 + 16]
+        for at, (nonce, body) in enumerate(zip(nonces, bodies, strict=True)):
             leaves.append(sha256(b"\x00%b%b" % (nonce, body)).digest())
             shipped.append(
-                b'%b,"seal":{"i":%d,%b%b"}}' % (body[:-1], index + at, middle, urlsafe_b64encode(nonce)[:22])
+                b'%b,"seal":{"i":%d,%b%b"}}' % (body[:-1], index + at, middle, texts[24 * at : 24 * at + 22])
             )
         self.tree.extend(leaves)
         self.open_leaves.extend(leaves)
