@@ -80,13 +80,13 @@ def cli() -> None:
     """Fieldtrail ships audit trails: who changed which field, from what to what; sealed, verifiable offline."""
 
 
-def configure_logging(*, json_lines: bool | None = None) -> None:
-    """Logs to standard error: for people on a terminal, JSON otherwise."""
+def configure_logging(*, quiet: bool = False) -> None:
+    """Logs to standard error: for people on a terminal, JSON otherwise; `quiet`: from warnings on."""
     import logging
 
     import structlog
 
-    terminal = sys.stderr.isatty() if json_lines is None else not json_lines
+    terminal = sys.stderr.isatty()
     colors = terminal and not os.environ.get("NO_COLOR")
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=colors) if terminal else structlog.processors.JSONRenderer(sort_keys=True)
@@ -99,7 +99,7 @@ def configure_logging(*, json_lines: bool | None = None) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

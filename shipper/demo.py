@@ -19,7 +19,8 @@ import click
 import orjson
 
 from shipper.agent import Agent
-from shipper.config import AgentSection, Config, FileInputSection
+from shipper.commands.agent import progress_line
+from shipper.config import AgentSection, Config, FileInputSection, PrivacySection
 from shipper.errors import UsageError
 from shipper.model import Event
 
@@ -28,7 +29,7 @@ def tell(folder: Path | None) -> int:
     """Tell the story; the exit code is 0 if everything went as it must, 1 otherwise."""
     from shipper.cli import configure_logging
 
-    configure_logging()
+    configure_logging(quiet=True)
     began = time.monotonic()
     with _place(folder) as place:
         ok = _story(place)
@@ -77,16 +78,18 @@ def _story(place: Path) -> bool:
             count, lines = count + 1, lines + data.count(b"\n")
     config = Config(
         agent=AgentSection(name="demo", origin="demo.example/audit", state_dir=state),
+        privacy=PrivacySection(),
         inputs=(FileInputSection(id="logs", type="file", paths=(f"{logs}/*.jsonl",)),),
     )
     (place / "fieldtrail.yaml").write_text(
         f'agent: {{name: demo, origin: demo.example/audit, state_dir: "{state}"}}\n'
-        f'inputs:\n  - {{id: logs, type: file, paths: ["{logs}/*.jsonl"]}}\n',
+        f'privacy: {{rules: []}}\ninputs:\n  - {{id: logs, type: file, paths: ["{logs}/*.jsonl"]}}\n',
         encoding="utf-8",
     )
 
     _heading(1, f"Ship: {lines} lines of {count} sample logs, formats found by themselves")
-    code = Agent(config, "demo", once=True).run()
+    with progress_line(once=True) as progress:
+        code = Agent(config, "demo", once=True, progress=progress).run()
     store = state / "store.db"
     events = _events(store)
     for event in events:

@@ -78,7 +78,7 @@ def run_agent(read: Callable[[], tuple[Config, str]], *, once: bool) -> int:
     from shipper.agent import Agent
 
     first = read()
-    with _progress(once=once) as progress:
+    with progress_line(once=once) as progress:
         runner = _Runner(first, read, lambda config, place: Agent(config, place, once=once, progress=progress))
         with _signals(runner.signalled):
             return runner.run()
@@ -189,7 +189,7 @@ def _signals(handle: Callable[[int], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(*, once: bool) -> Iterator[Callable[[Any], None] | None]:
+def progress_line(*, once: bool) -> Iterator[Callable[[Any], None] | None]:
     """A progress line on a terminal for `--once`; nothing otherwise."""
     if not once or not sys.stderr.isatty():
         yield None
