@@ -10,7 +10,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,6 @@ class OutputCounts:
     retries: int = 0
     last_error: str = ""
     connected: bool | None = None
-    extra: dict[str, int] = field(default_factory=dict)
 
 
 class Cursor:

@@ -6,8 +6,6 @@ per incident, never per event, and none takes a value from a log line.
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 
 _log = structlog.get_logger("fieldtrail")
@@ -148,8 +146,3 @@ def configuration_changed(*, place: str) -> None:
 def control_failed(*, cause: str) -> None:
     """The control socket cannot serve."""
     _log.warning("control socket not available", cause=cause)
-
-
-def bound(**values: Any) -> None:
-    """Bind values that every later line carries (agent name)."""
-    structlog.contextvars.bind_contextvars(**values)

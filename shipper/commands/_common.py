@@ -54,15 +54,10 @@ def plain() -> bool:
 
 
 def safe(text: object) -> str:
-    """Text for a terminal: control characters and direction overrides are shown, not obeyed."""
-    return "".join(
-        f"\\x{ord(char):02x}"
-        if ord(char) < 32 or 127 <= ord(char) < 160
-        else f"\\u{ord(char):04x}"
-        if char in "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-        else char
-        for char in str(text)
-    )
+    """Anything as text for a terminal: what could steer it, or hide in it, is made visible."""
+    from shipper.show import safe as shown
+
+    return shown(str(text))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
