@@ -120,7 +120,10 @@ def test_the_readme_table_of_formats_is_the_programs():
 
 
 def test_the_command_line_reference_is_the_programs():
-    assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == docs.cli_reference(), "run make docs"
+    # In a process of its own: click keeps a command's help option as it was first asked for, with or without its group.
+    program = "from tools import docs; print(docs.cli_reference(), end='')"
+    made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == made.stdout, "run make docs"
 
 
 def test_the_configuration_reference_is_the_programs():

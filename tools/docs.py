@@ -35,7 +35,8 @@ def readme(text: str) -> str:
 
 
 def _help(command: click.Command, names: list[str], parent: click.Context | None) -> list[str]:
-    context = click.Context(command, info_name=names[-1], parent=parent, max_content_width=100, terminal_width=100)
+    settings = {**command.context_settings, "max_content_width": 100, "terminal_width": 100}
+    context = click.Context(command, info_name=names[-1], parent=parent, **settings)
     level = "#" * (len(names) + 1)
     lines = [f"{level} {' '.join(names)}", "", "```text", command.get_help(context).rstrip(), "```", ""]
     if isinstance(command, click.Group):
