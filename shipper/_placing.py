@@ -19,7 +19,8 @@ _KNOWN_NAMES: Final = 5_000
 """Field names that are remembered; a hostile source must not fill memory with names."""
 _FREE_TEXT: Final = frozenset(
     {"error.message", "error.stack_trace", "event.reason", "http.request.body.content", "http.response.body.content"}
-    | {"process.command_line", "process.parent.command_line", "url.full", "url.original", "url.query"}
+    | {"http.request.referrer", "process.command_line", "process.parent.command_line"}
+    | {"url.full", "url.original", "url.path", "url.query"}
 )
 """Fields of sentences and addresses, in which secrets stand as `key=value`."""
 _USERS: Final = frozenset(
