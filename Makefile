@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 XDIST ?= 2
 
-.PHONY: help demo test test-slow lint bench opensearch docs lock wheel clean
+.PHONY: help demo test test-slow lint bench bench-all profile opensearch docs lock wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,14 @@ lint: $(DEV) ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(DEV) ## Side by side with rsyslog; prints conditions, medians and ratios
+bench: $(DEV) ## JSON work side by side with rsyslog and syslog-ng; conditions, medians, ratios, gates
 	$(BIN)/python bench/run.py
+
+bench-all: $(DEV) ## All the work, most of an hour: text, fan-out, outputs, backlog, idling, delays, start
+	$(BIN)/python bench/run.py --all
+
+profile: $(RUNTIME) ## The hot functions of the JSON work
+	$(BIN)/python bench/profiling.py
 
 opensearch: $(DEV) ## A real OpenSearch on loopback, for looking around
 	$(BIN)/python -m tests.integration.opensearch.server --port 9200

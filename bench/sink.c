@@ -10,7 +10,9 @@
  *   .../_search              no hits          .../_count     0          anything else   {}
  *   POST /_sink/reset        zeroes the counts; the body is the marker: documents whose action line holds it are
  *                            counted apart
- *   GET /_sink/stats         the counts as JSON; times are nanoseconds of CLOCK_MONOTONIC
+ *   GET /_sink/stats         the counts as JSON; times are nanoseconds of CLOCK_MONOTONIC at which a request had come in
+ *                            full: first_ns and last_ns of any, first_marked_ns and last_marked_ns of one that held
+ *                            marked documents
  *   GET /_sink/sample        the first document whose action line holds the marker
  *
  * One thread, epoll, keep-alive. A request that it cannot read closes its connection. Not for use outside a benchmark.
@@ -50,7 +52,7 @@ struct connection {
 };
 
 static struct {
-    long long documents, marked, requests, bytes, plain_bytes, odd, first, last;
+    long long documents, marked, requests, bytes, plain_bytes, odd, first, last, first_marked, last_marked;
 } counts;
 static struct buffer sample, templates, inflated;
 static char marker[256];
@@ -127,8 +129,11 @@ static long long count(const char *data, size_t length) {
         }
         documents++;
         if (marker_length && memmem(at, (size_t)(action_end - at), marker, marker_length)) {
-            if (!counts.marked)
+            if (!counts.marked) {
+                counts.first_marked = counts.last;
                 add(&sample, document, (size_t)(document_end - document));
+            }
+            counts.last_marked = counts.last;
             counts.marked++;
         }
         at = document_end < end ? document_end + 1 : end;
@@ -197,9 +202,9 @@ static void stats(struct connection *c, int head_only) {
                  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     snprintf(text, sizeof text,
              "{\"documents\":%lld,\"marked\":%lld,\"requests\":%lld,\"bytes\":%lld,\"plain_bytes\":%lld,\"odd\":%lld,"
-             "\"first_ns\":%lld,\"last_ns\":%lld,\"cpu\":%.6f}",
+             "\"first_ns\":%lld,\"last_ns\":%lld,\"first_marked_ns\":%lld,\"last_marked_ns\":%lld,\"cpu\":%.6f}",
              counts.documents, counts.marked, counts.requests, counts.bytes, counts.plain_bytes, counts.odd,
-             counts.first, counts.last, cpu);
+             counts.first, counts.last, counts.first_marked, counts.last_marked, cpu);
     respond_text(c, "200 OK", text, head_only);
 }
 

@@ -27,17 +27,21 @@ from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs
 from shipper.intake import Intake
 from shipper.journal import Frame, Journal
+from shipper.keeper import Keeper, Sealed
 from shipper.logbook import Identity, Logbook
 from shipper.pipeline import Lines
+from shipper.processor import Processor
 from shipper.recover import State, Watermark, continue_log, state_of
 from shipper.seal import keys
 from shipper.seal.canonical import self_check
 from shipper.state_folder import lock, prepare_folder
 from shipper.status import Progress, progress, report
+from shipper.workers.crew import Crew
 
 IDLE_WAIT = 0.25
 RELEASE_EVERY = 5.0
-FIRST_RETRY, LONGEST_RETRY = 0.2, 10.0
+LONGEST_ASKING = 0.4
+"""Seconds that a start waits for the destinations' word on how far they are; who answers later is heard later."""
 LONGEST_JOIN, SHORTEST_JOIN = 10.0, 0.5
 """Seconds given to output threads to come back from their sockets: at a stop, and at a second signal."""
 
@@ -122,6 +126,11 @@ class Agent:
             keys.create_identity(self.folder / "keys")
         private = keys.load_identity(self.folder / "keys")
         mac_key = keys.custody_key(self.folder / "keys")
+        processor = Processor(lanes, mac_key, self._random)
+        crew = None
+        if config.agent.workers > 1:  # early, since processes take a while to start
+            crew = Crew(config.agent.workers, config, self.place, mac_key, processor, self.clock)
+            stack.callback(crew.close)
         if config.privacy is None:
             telemetry.default_policy()
         self._identity = Identity(
@@ -158,13 +167,30 @@ class Agent:
         stack.callback(self._letters.close)
         self._open_outputs(stack)
         self._open_log(journal_folder)
+        self._next_seq = self.journal.next_seq
+        self._keeper = Keeper(
+            self.journal,
+            self.folder / "checkpoint",
+            self._mark,
+            stopping=self._stopping,
+            make_room=lambda: self._release(urgent=True),
+            total=self._state.total,
+            checked_seq=self._state.log.get("checked_seq", -1),
+        )
+        stack.callback(self._keeper.close)
         inputs = [lanes.input(section, clock=self.clock, once=self.once, wake=self._wake) for section in config.inputs]
         for source in inputs:
             stack.callback(source.close)
         # A frame is a small part of the journal, however small that is, or it could not be bounded.
         budget = config.journal.max_size // 8
         self._intake = Intake(
-            inputs, lanes, self._state.positions, identity=self._identity, clock=self.clock, budget=budget
+            inputs,
+            processor,
+            self._state.positions,
+            identity=self._identity,
+            clock=self.clock,
+            budget=budget,
+            crew=crew,
         )
         self._control = ControlServer(self.folder / "control.sock", self.status)
         self._control.begin()
@@ -172,9 +198,10 @@ class Agent:
         for delivery in self._deliveries:
             delivery.start()
         stack.callback(self._join)
-        deadline = self.clock.monotonic() + 2.0
-        for delivery in self._deliveries:
-            delivery.asked.wait(max(0.0, deadline - self.clock.monotonic()))
+        if self.book.sealer.tree.size:  # of a log that begins now no destination can hold anything
+            deadline = self.clock.monotonic() + LONGEST_ASKING
+            for delivery in self._deliveries:
+                delivery.asked.wait(max(0.0, deadline - self.clock.monotonic()))
         self._serve_requests()
         self._announce()
         telemetry.agent_started(
@@ -373,55 +400,34 @@ class Agent:
         return full
 
     def _keep(self, lines: Sequence[Lines], positions: Mapping[str, Any], *, close: bool) -> None:
-        """Seal and keep one frame; a disk that refuses is tried again with the very same bytes."""
+        """Seal one frame, and hand it over to be kept."""
         built = self.book.build(lines, positions, self.clock.now(), close=close, interval=self.config.seal.interval)
-        meta = built.meta
-        seq = self.journal.next_seq
-        self._state.total += len(built.documents)
-        meta["total"] = self._state.total
-        meta["outputs"], meta["config_hash"] = self._state.outputs, self._state.config_hash
+        meta, state, seq = built.meta, self._state, self._next_seq
+        before = state.as_json()
+        meta["total"] = state.total + len(built.documents)
+        meta["outputs"], meta["config_hash"] = state.outputs, state.config_hash
         if self._intake.ended:
             meta["ended"], self._intake.ended = self._intake.ended, []
-        meta["checked_seq"] = seq if close else self._state.log.get("checked_seq", -1)
-        if self._state.log.get("log") != meta["log"]:
+        meta["checked_seq"] = seq if close else state.log.get("checked_seq", -1)
+        if state.log.get("log") != meta["log"]:
             meta["genesis"] = self.book.genesis.hex()
             if not close:
                 meta["checked_seq"] = seq - 1
-        self._patiently(lambda: self.journal.append(meta, built.documents, snapshot=self._state.as_json))
-        self._state.fold(meta)
+        mark = None
+        if built.checkpoint is not None:
+            mark = (self.book.sealer.log.origin, built.checkpoint, seq, self.book.note, self.book.genesis.hex())
+        state.fold(meta)
+        self._next_seq += 1
+        self._keeper.keep(Sealed(meta, built.documents, before, mark))
         if built.documents or not self._last_leaf:
             self._last_leaf = self.clock.monotonic()
-        if built.checkpoint is not None:
-            book = self.book
-            fields = (book.sealer.log.origin, built.checkpoint, seq, book.note, book.genesis.hex())
-            mark = self._mark = Watermark(*fields) if self._mark is None else self._mark.next(*fields)
-            self._patiently(lambda: mark.save(self.folder / "checkpoint"))
         if self._progress is not None:
             self._progress(progress(self._intake.lanes, self._deliveries))
-
-    def _patiently(self, write: Callable[[], object]) -> None:
-        """Write to the state folder; a disk that refuses (it is full) is tried again until the agent has to stop."""
-        wait = FIRST_RETRY
-        while True:
-            try:
-                write()
-            except DiskError as error:
-                if getattr(error, "fatal", False) or self._stopping.is_set():
-                    raise
-                telemetry.journal_failed(cause=str(error), retry_in=wait)
-                self._release(urgent=True)
-                self._stopping.wait(wait)
-                wait = min(wait * 2, LONGEST_RETRY)
-                continue
-            if wait != FIRST_RETRY:
-                telemetry.journal_resumed()
-            return
 
     def _release(self, *, urgent: bool = False) -> None:
         """Give back what every output has and a durable checkpoint covers; `urgent`: before `journal.keep` is over."""
         needed = min((delivery.saved for delivery in self._deliveries), default=self.journal.next_seq)
-        checked = self._state.log.get("checked_seq", -1)
-        self.journal.release(needed, checkpoint_seq=checked, urgent=urgent or self.journal.full)
+        self.journal.release(needed, checkpoint_seq=self._keeper.checked_seq, urgent=urgent or self.journal.full)
 
     # -- requests of the output threads -------------------------------------------------------------------------------
 
@@ -457,6 +463,11 @@ class Agent:
 
     def _drain(self) -> int:
         """Keep what was read, deliver for the grace, close the log with a `stop` leaf and a checkpoint."""
+        while self._intake.ahead and not self._now.is_set():
+            lines, positions, losses = self._intake.take(self._control.tap, reading=False)
+            self.book.pending += losses
+            if lines or losses:
+                self._keep(lines, positions, close=False)
         self._intake.tell_left()
         failed = next((delivery.failure for delivery in self._deliveries if delivery.failure is not None), None)
         deadline = self._grace()
@@ -473,12 +484,14 @@ class Agent:
             self.book.pending.append(build.health_event(self._identity, "agent.stop", "the agent stopped", now))
         self._serve_requests()
         self._keep([], {}, close=True)
+        self._keeper.flush()
         if failed is None:
             self._await_outputs(deadline if not self.reloading else self.clock.monotonic)
         for delivery in self._deliveries:
             delivery.halt()
         self._join()
-        pending = {d.output.id: d.pending(self._state.total) for d in self._deliveries if d.pending(self._state.total)}
+        total = self._keeper.total
+        pending = {d.output.id: d.pending(total) for d in self._deliveries if d.pending(total)}
         if not self.reloading:
             telemetry.agent_stopped(log=self.book.sealer.log.id, size=self.book.sealer.tree.size, pending=pending)
         if failed is not None:
@@ -503,6 +516,7 @@ class Agent:
             self._serve_requests()
             if self.book.pending:
                 self._keep([], {}, close=True)
+            self._keeper.flush()
             waiting = [d for d in self._deliveries if d.seq < self.journal.next_seq and d.is_alive()]
             if not waiting or self.clock.monotonic() >= deadline():
                 return
@@ -539,7 +553,7 @@ class Agent:
                 self._intake.lanes,
                 self._deliveries,
                 self.journal,
-                total=self._state.total,
+                total=self._keeper.total,
                 limit=self.config.journal.max_size,
             ),
             "dead_letters": self._letters.counts(),

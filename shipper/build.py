@@ -18,7 +18,6 @@ import parsers
 from parsers._contract import Context
 from shipper import __version__
 from shipper.clock import Clock, host_zone, rfc3339
-from shipper.compiled import compile_fast
 from shipper.config import (
     Config,
     FileInputSection,
@@ -41,7 +40,7 @@ from shipper.model import Counts, Document, Event, Input, Output
 from shipper.normalize import Normalizer, Settings
 from shipper.pipeline import Lane
 from shipper.protect import Policy
-from shipper.spliced import compile_splice
+from shipper.spliced import Splicer
 
 InputSection = FileInputSection | StdinInputSection
 
@@ -123,9 +122,8 @@ class Lanes:
         )
         normalizer = Normalizer(settings)
         mapped = self._mapped.get(name)
-        fast = None if mapped is None else compile_fast(mapped, normalizer)
-        splice = None if mapped is None or fast is None else compile_splice(mapped, normalizer, fast)
-        return Lane(parser.parse, normalizer, self.context(input_id), Counts(), fast, splice)
+        splicer = None if mapped is None else Splicer(mapped, normalizer)
+        return Lane(parser.parse, normalizer, self.context(input_id), Counts(), splicer)
 
     def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:
         """The input of a section."""
@@ -169,7 +167,7 @@ def output_sections(config: Config) -> tuple[OutputSection, ...]:
 
 
 def _opensearch(section: OpenSearchSection, config: Config, folder: Path) -> Output:
-    from shipper.outputs.opensearch import OpenSearchOutput  # noqa: PLC0415 - the client costs 240 ms at import
+    from shipper.outputs.opensearch import OpenSearchOutput  # noqa: PLC0415 - loaded where it is used
 
     del folder
     return OpenSearchOutput(section, namespace=config.agent.namespace)

@@ -193,6 +193,16 @@ def document(change: Change, index: int) -> dict[str, Any]:
     return out
 
 
+def percent_change(a: int, b: int) -> int | float | None:
+    """By how many per cent of itself `a` became `b`, to two digits; None for nothing that can be said so."""
+    if not a:
+        return None
+    percent = round((b - a) * 100 / abs(a), 2)
+    if percent == int(percent):
+        return int(percent)
+    return None if "e" in repr(percent) else percent
+
+
 def _add_numbers(out: dict[str, Any], old_text: str, new_text: str) -> None:
     """The numeric copies and their difference, exact: computed in decimal from the source's characters."""
     if not (_NUMBER(old_text) and _NUMBER(new_text)):
@@ -200,10 +210,9 @@ def _add_numbers(out: dict[str, Any], old_text: str, new_text: str) -> None:
     if "." not in old_text and "." not in new_text:
         a, b = int(old_text), int(new_text)
         out["old_number"], out["new_number"], out["delta"] = a, b, b - a
-        if a:
-            percent = round((b - a) * 100 / abs(a), 2)
-            if "e" not in repr(percent):
-                out["delta_pct"] = int(percent) if percent == int(percent) else percent
+        percent_of = percent_change(a, b)
+        if percent_of is not None:
+            out["delta_pct"] = percent_of
         return
     x, y = Decimal(old_text), Decimal(new_text)
     numbers = {"old_number": _plain(x), "new_number": _plain(y), "delta": _plain(y - x)}

@@ -93,7 +93,7 @@ class AgentSection(Model):
     )
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9_.]{1,100}$")] = "default"
     state_dir: Path = Field(default_factory=_state_home)
-    workers: Annotated[int, Field(ge=1, le=1)] = 1
+    workers: Annotated[int, Field(ge=1, le=32)] = 1
     shutdown_grace: Seconds = 30.0
 
     _names = field_validator("name", "origin")(_no_space)

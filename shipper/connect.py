@@ -61,7 +61,7 @@ def steps(config: Config) -> Iterator[Step]:
     for output in output_sections(config):
         part = f"output {output.id}"
         if isinstance(output, OpenSearchSection):
-            from shipper.outputs.opensearch import probe  # noqa: PLC0415 - the client costs 240 ms at import
+            from shipper.outputs._opensearch_client import probe  # noqa: PLC0415 - the client costs 240 ms at import
 
             for name, ok, detail, hint in probe(output, config.agent.namespace):
                 yield Step(part, name, ok, detail, hint)

@@ -11,7 +11,6 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +22,35 @@ from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError, UnavailableError
 from shipper.fs import RealFs, replace_sync
 from shipper.journal import Frame, Gap, Journal
-from shipper.model import CONTROL_DATASETS, Batch, Document, Output, Refusal
+from shipper.model import CONTROL_DATASETS, Batch, Document, Documents, Output, Refusal, Run
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 SAVE_EVERY = 1.0
 MERGE_BYTES = 4_000_000
 MERGE_DOCUMENTS = 5_000
+"""Frames that wait go to the output together up to here; a larger frame goes alone."""
 
 
-def documents_of(frame: Frame) -> list[Document]:
-    """The documents of a frame with their ids and datasets, in journal order."""
+def runs_of(frame: Frame) -> list[Run]:
+    """The documents of a frame with their numbers and datasets, in journal order."""
     meta = frame.meta
     log, index = meta["log"], meta["first"]
-    out: list[Document] = []
+    out: list[Run] = []
     at = 0
     for dataset, count in meta["routes"]:
         held = frame.documents[at : at + count]
         if dataset == "fieldtrail.checkpoint":
-            out += [Document(-1, dataset, f"{log}-c{meta['checkpoint']:014x}", data) for data in held]
+            out += [Run(dataset, log, (meta["checkpoint"],), (data,)) for data in held]
         else:
-            numbers = range(index, index + count)
-            # One pass in C over what would be a loop for each document that every output sees.
-            out += map(Document, numbers, repeat(dataset), map(f"{log}-%014x".__mod__, numbers), held)
+            out.append(Run(dataset, log, range(index, index + count), held))
             index += count
         at += count
     return out
+
+
+def documents_of(frame: Frame) -> Documents:
+    """The documents of a frame, in journal order."""
+    return Documents(runs_of(frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,27 +186,37 @@ class Delivery(threading.Thread):
                 )
                 self.seq = item.last_seq + 1
                 continue
-            frames = [item]
-            documents = documents_of(item)
-            self._account(item)
-            size = sum(map(len, item.documents))
-            # A destination that confirms by frame number must see each frame under its own.
-            while self._merges and size < MERGE_BYTES and len(documents) < MERGE_DOCUMENTS:
-                following = self._reader.read(timeout=0)
-                if not isinstance(following, Frame) or following.meta["log"] != item.meta["log"]:
-                    self._held = following
-                    break
-                frames.append(following)
-                self._account(following)
-                more = documents_of(following)
-                documents += more
-                size += sum(map(len, following.documents))
-            if not self._deliver(frames[-1], self._filtered(documents)):
+            last, runs = self._merged(item)
+            if not self._deliver(last, self._filtered(Documents(runs))):
                 return
-            self._total = frames[-1].meta["total"]
-            self.seq = frames[-1].seq + 1
+            self._total = last.meta["total"]
+            self.seq = last.seq + 1
             self.progress = self._clock.monotonic()
             self._maybe_save(idle=False)
+
+    def _merged(self, first: Frame) -> tuple[Frame, list[Run]]:
+        """`first` and what of the frames after it is there and goes with it in one request; the last one of them."""
+        self._account(first)
+        last, runs = first, runs_of(first)
+        size, count = sum(map(len, first.documents)), len(first.documents)
+        # A destination that confirms by frame number must see each frame under its own.
+        while self._merges and size < MERGE_BYTES and count < MERGE_DOCUMENTS:
+            following = self._reader.read(timeout=0)
+            if isinstance(following, Frame):
+                size += sum(map(len, following.documents))
+                count += len(following.documents)
+            if (
+                not isinstance(following, Frame)
+                or following.meta["log"] != first.meta["log"]
+                or size > MERGE_BYTES
+                or count > MERGE_DOCUMENTS
+            ):
+                self._held = following
+                break
+            self._account(following)
+            last = following
+            runs += runs_of(following)
+        return last, runs
 
     def _peek(self) -> None:
         """Look at the first frame while the destination does not answer, to know how much is waiting for it."""
@@ -221,11 +234,11 @@ class Delivery(threading.Thread):
             self.counts.dropped += max(0, before - self._seen)
         self._seen = frame.meta["total"]
 
-    def _filtered(self, documents: list[Document]) -> list[Document]:
+    def _filtered(self, documents: Documents) -> Documents:
         when = self._when
         if when is None:
             return documents
-        kept = [document for document in documents if document.dataset in CONTROL_DATASETS or when(document)]
+        kept = documents.chosen([document.dataset in CONTROL_DATASETS or when(document) for document in documents])
         self.counts.filtered += len(documents) - len(kept)
         return kept
 

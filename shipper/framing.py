@@ -16,14 +16,15 @@ Whatever way a stream is split into feeds, the records are the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from itertools import accumulate
-from typing import TYPE_CHECKING, Final, cast
+from itertools import accumulate, compress
+from typing import TYPE_CHECKING, Final, cast, overload
 
 from shipper.model import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 MAX_LINE: Final = 1 << 20
 """Bytes kept of one line by default. A shipped event holds at most 64,000 bytes; this leaves room to parse."""
@@ -36,6 +37,78 @@ _MARKS: Final = ((b"\xef\xbb\xbf", UTF8), (b"\xff\xfe", UTF16_LE), (b"\xfe\xff",
 
 # One C call per record: `Record(...)` through the generated Python `__new__` costs three times as much.
 _record = cast("Callable[[Iterable[object]], Record]", partial(tuple.__new__, Record))
+
+
+Columns = tuple[list[bytes], list[int], list[int]]
+"""Data, offsets and lengths of records, as many of each."""
+
+
+class Block(Sequence[Record]):
+    """Lines that stand one after the other from `offset` on, ending in LF; cut when the first of them is asked for.
+
+    So they can be given to another process in one piece. `data` holds no NUL bytes and no line that is too long.
+    """
+
+    __slots__ = ("_columns", "_records", "data", "offset")
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self.data, self.offset = data, offset
+        self._columns: Columns | None = None
+        self._records: list[Record] | None = None
+
+    def columns(self) -> Columns:
+        """The records as three lists."""
+        if self._columns is None:
+            lines = self.data.split(b"\n")
+            lines.pop()
+            lengths = [len(line) + 1 for line in lines]
+            offsets = list(accumulate(lengths, initial=self.offset))
+            offsets.pop()
+            if b"\r" in self.data:
+                lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+            if not all(lines):
+                offsets, lengths = list(compress(offsets, lines)), list(compress(lengths, lines))
+                lines = [line for line in lines if line]
+            self._columns = lines, offsets, lengths
+        return self._columns
+
+    def _cut(self) -> list[Record]:
+        if self._records is None:
+            self._records = list(map(_record, zip(*self.columns(), strict=True)))
+        return self._records
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._cut())
+
+    def __len__(self) -> int:
+        return len(self.columns()[0])
+
+    def __bool__(self) -> bool:
+        return self.data[0] not in b"\r\n" or bool(self.data.strip(b"\r\n")) or bool(self._cut())
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Record]: ...
+    def __getitem__(self, at: int | slice) -> Record | list[Record]:
+        return self._cut()[at]
+
+    def __eq__(self, other: object) -> bool:
+        return self._cut() == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # like a list
+
+
+def columns_of(records: Sequence[Record]) -> Columns:
+    """Data, offsets and lengths of records."""
+    if isinstance(records, Block):
+        return records.columns()
+    return [record.data for record in records], [record.offset for record in records], [one.length for one in records]
+
+
+def size_of(records: Sequence[Record]) -> int:
+    """Bytes of the source that the records stand for; of a block without cutting it."""
+    return len(records.data) if isinstance(records, Block) else sum(record.length for record in records)
 
 
 class LineFramer:
@@ -122,7 +195,7 @@ class LineFramer:
         if self.offset == 0:
             self._set_encoding(self._begin)
 
-    def feed(self, chunk: bytes) -> list[Record]:
+    def feed(self, chunk: bytes) -> Sequence[Record]:
         """The records that `chunk` completes, in order. `chunk` follows directly on what was fed before."""
         if not self.encoding:
             chunk = self._detect(chunk)
@@ -172,41 +245,32 @@ class LineFramer:
         if lead:
             self._hold(lead)
 
-    def _feed_bytes(self, chunk: bytes) -> list[Record]:
+    def _feed_bytes(self, chunk: bytes) -> Sequence[Record]:
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            self._hold(chunk)
+            return []
+        if self._length == len(self._held):  # nothing had to be left out of the unfinished line
+            data = bytes(self._held) + chunk[:end]
+            if len(data) <= self.max_line and b"\0" not in data:
+                block = Block(data, self.offset)
+                self.offset += len(data)
+                self._restart_line()
+                if end < len(chunk):
+                    self._hold(chunk[end:])
+                return block
         records: list[Record] = []
-        if self._length:
-            first = chunk.find(b"\n")
-            if first < 0:
-                self._hold(chunk)
-                return records
-            self._hold(chunk[:first])
+        start = 0
+        while start < end:
+            stop = chunk.index(b"\n", start)
+            self._hold(chunk[start:stop])
             record = self._finish(1)
             if record is not None:
                 records.append(record)
-            chunk = chunk[first + 1 :]
-        lines = chunk.split(b"\n")
-        tail = lines.pop()
-        if lines:
-            lengths = [len(line) + 1 for line in lines]
-            offsets = list(accumulate(lengths, initial=self.offset))
-            self.offset = offsets[-1]
-            if b"\0" in chunk:
-                lines = [self._without_hole(line) for line in lines]
-            if b"\r\n" in chunk:
-                lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-            if max(lengths) > self.max_line:
-                lines = [self._cut(line, offset) for line, offset in zip(lines, offsets, strict=False)]
-            # `offsets` is one longer: its last item is where the next line starts.
-            made = map(_record, zip(lines, offsets, lengths, strict=False))
-            records.extend(made if all(lines) else (record for record in made if record[0]))
-        if tail:
-            self._hold(tail)
+            start = stop + 1
+        if end < len(chunk):
+            self._hold(chunk[end:])
         return records
-
-    def _without_hole(self, line: bytes) -> bytes:
-        data = line.lstrip(b"\0")
-        self.nul_bytes += len(line) - len(data)
-        return data
 
     def _feed_wide(self, chunk: bytes) -> list[Record]:
         chunk = self._odd + chunk
@@ -264,12 +328,6 @@ class LineFramer:
         self.offset += length
         self._restart_line()
         return record
-
-    def _cut(self, line: bytes, offset: int) -> bytes:
-        if len(line) <= self.max_line:
-            return line
-        self.truncated[offset] = len(line)
-        return _whole(line[: self.max_line])
 
     def _decode(self, data: bytes) -> bytes:
         try:

@@ -1,48 +1,70 @@
-"""What the pipeline thread takes in: the inputs and their positions, the lanes of their formats, their troubles."""
+"""What the pipeline thread takes in: the inputs and their positions, what became of their lines, their troubles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from shipper import build, telemetry
 from shipper.clock import Clock
+from shipper.framing import size_of
 from shipper.logbook import Identity
 from shipper.model import Chunk, Event, Input
-from shipper.pipeline import Lane, Lines, process
+from shipper.pipeline import Lane, Lines
+from shipper.processor import Processor
+from shipper.workers.crew import Crew
 
 READ_BUDGET = 1_000_000
 """Bytes of input per frame: large enough that one sync is cheap per event, small enough for a short wait."""
 READ_TURN = 32 * 1024
 """Bytes asked of one input at a time: a megabyte of lines of one byte would be half a gigabyte of events."""
+FAR_TURN = 64 * 1024
+"""The same for a parsing process: each chunk costs a message there and one back."""
 FRAME_BYTES = 8 * 1024 * 1024
 """Bytes of events after which a frame is closed before the next turn."""
+PATIENCE, LONGEST_WAIT = 0.1, 1.0
+"""Seconds that a frame waits for parsing processes to fill it, and for its first lines."""
 _MOST_REPORTED = 1000
 
 
+@dataclass(slots=True)
+class _Told:
+    """What an input had to tell, in its place between the chunks: it is true once those before it are kept."""
+
+    ended: list[str] = field(default_factory=list)
+    losses: list[Event] = field(default_factory=list)
+
+
 class Intake:
-    """The inputs of one run. `budget`: bytes of input per frame. For the pipeline thread; `lanes` may be looked at."""
+    """The inputs of one run. `budget`: bytes of input per frame. For the pipeline thread; `lanes` may be looked at.
+
+    With a `crew`, reading runs ahead of what `take` gives, by what keeps its processes busy.
+    """
 
     def __init__(
         self,
         inputs: Sequence[Input],
-        table: build.Lanes,
+        processor: Processor,
         positions: Mapping[str, Mapping[str, Any]],
         *,
         identity: Identity,
         clock: Clock,
         budget: int = READ_BUDGET,
+        crew: Crew | None = None,
     ) -> None:
         """`positions`: as the journal's metas have them, {stream: {"input": id, ...position}}."""
         self.inputs = inputs
-        self.lanes: dict[tuple[str, str], Lane] = {}
         self.ended: list[str] = []
         """Streams of which no more can come; their positions need not be kept any longer."""
         self.unread: set[str] = set()
         """Paths that could not be read, at least for a while."""
-        self._table, self._identity, self._clock = table, identity, clock
+        self._processor, self._crew = processor, crew
+        self._identity, self._clock = identity, clock
         self._budget = max(READ_TURN, min(READ_BUDGET, budget))
-        self._times: dict[str, float] = {}
+        self._order: deque[Chunk | _Told] = deque()
+        self._turn = 0
         self._reported: set[str] = set()
         for source in inputs:
             source.restore(
@@ -53,52 +75,96 @@ class Intake:
                 }
             )
 
-    def take(self, tap: Callable[[Event], None] | None) -> tuple[list[Lines], dict[str, Any], list[Event]]:
-        """What one frame takes: lines, the positions after them, and health events about what was lost."""
+    @property
+    def lanes(self) -> Mapping[tuple[str, str], Lane]:
+        """The lanes, by input and format."""
+        return self._processor.lanes
+
+    @property
+    def ahead(self) -> bool:
+        """Whether something was read that `take` has not given yet."""
+        return bool(self._order)
+
+    def take(
+        self, tap: Callable[[Event], None] | None, *, reading: bool = True
+    ) -> tuple[list[Lines], dict[str, Any], list[Event]]:
+        """What one frame takes: lines, the positions after them, and health events about what was lost.
+
+        Without `reading`, only what was read before.
+        """
         lines: list[Lines] = []
         positions: dict[str, Any] = {}
-        for chunk in self._chunks(lines):
-            lines.append(self._process(chunk, tap))
-            positions[chunk.stream] = {"input": chunk.input, **chunk.position}
-        return lines, positions, self._troubles()
+        losses: list[Event] = []
+        left, size, quiet = self._budget, 0, 0 if reading else len(self.inputs)
+        began = self._clock.monotonic()
+        while (left > 0 and size < FRAME_BYTES) or (self._order and self._crew is None):
+            quiet = self._read(quiet)
+            if not self._order:
+                break
+            oldest = self._order[0]
+            if isinstance(oldest, _Told):
+                self.ended += oldest.ended
+                losses += oldest.losses
+                self._order.popleft()
+                continue
+            wait = began + (PATIENCE if lines else LONGEST_WAIT) - self._clock.monotonic()
+            parts = self._parsed(oldest, tap, wait)
+            if parts is None:
+                break
+            self._order.popleft()
+            for part in parts:
+                size += part.size
+                lines.append(part)
+                self._report(part.problems)
+            left -= size_of(oldest.records)
+            positions[oldest.stream] = {"input": oldest.input, **oldest.position}
+        if self._crew is not None:
+            self._read(quiet)  # so that the processes have work while this frame is written
+            if not self._order:
+                self._crew.look()
+        return lines, positions, losses
 
-    def _chunks(self, lines: Sequence[Lines]) -> Iterator[Chunk]:
-        """Chunks in turns. `lines`: what the caller has made of the chunks so far."""
-        left, more = self._budget, True
-        while more and left > 0:
-            more = False
-            for source in self.inputs:
-                for chunk in source.read(READ_TURN):
-                    more = more or bool(chunk.records)
-                    left -= sum(record.length for record in chunk.records)
-                    yield chunk
-                if sum(part.size for part in lines) >= FRAME_BYTES:
-                    return
+    def _read(self, quiet: int) -> int:
+        """Read the inputs in turns while there is room. `quiet`: how many in succession had nothing; returned anew."""
+        crew, order = self._crew, self._order
+        while quiet < len(self.inputs) and (crew.room if crew is not None else not order):
+            self._turn = (self._turn + 1) % len(self.inputs)
+            source = self.inputs[self._turn]
+            quiet += 1
+            for chunk in source.read(READ_TURN if crew is None else FAR_TURN):
+                if chunk.records:
+                    quiet = 0
+                order.append(chunk)
+                if crew is not None:
+                    crew.submit(chunk)
+            told = self._told(source)
+            if told is not None:
+                order.append(told)
+        return quiet
 
-    def _process(self, chunk: Chunk, tap: Callable[[Event], None] | None) -> Lines:
-        key = (chunk.input, chunk.format)
-        lane = self.lanes.get(key)
-        if lane is None:
-            lane = self.lanes[key] = self._table.lane(chunk.input, chunk.format)
-        part = process(chunk, lane, self._times, self._identity.mac_key, tap)
-        for name in part.problems:
+    def _parsed(self, chunk: Chunk, tap: Callable[[Event], None] | None, wait: float) -> list[Lines] | None:
+        """What became of the oldest chunk; None where that is not known within `wait` seconds, or time is up."""
+        if self._crew is None:
+            return [self._processor.process(chunk, tap)]
+        return self._crew.next(tap, wait) if wait > 0 else None
+
+    def _told(self, source: Input) -> _Told | None:
+        """Losses become health events; unreadable files are told once per cause."""
+        ended: list[str] = getattr(source, "ended", list)()
+        losses = []
+        for loss in getattr(source, "losses", list)():
+            telemetry.input_loss(input_id=source.id, path=loss.path, offset=loss.offset, seen=loss.seen_size)
+            losses.append(build.loss_event(self._identity, source.id, loss, self._clock.now()))
+        for path, cause in getattr(source, "problems", list)():
+            self.unread.add(path)
+            if self._first_time(f"{source.id}\0{path}\0{cause}"):
+                telemetry.input_problem(input_id=source.id, path=path, cause=cause)
+        return _Told(ended, losses) if ended or losses else None
+
+    def _report(self, problems: Sequence[str]) -> None:
+        for name in problems:
             if self._first_time(name):
                 telemetry.schema_problem(field=name)
-        return part
-
-    def _troubles(self) -> list[Event]:
-        """Losses become health events; unreadable files are told once per cause."""
-        events = []
-        for source in self.inputs:
-            self.ended += getattr(source, "ended", list)()
-            for loss in getattr(source, "losses", list)():
-                telemetry.input_loss(input_id=source.id, path=loss.path, offset=loss.offset, seen=loss.seen_size)
-                events.append(build.loss_event(self._identity, source.id, loss, self._clock.now()))
-            for path, cause in getattr(source, "problems", list)():
-                self.unread.add(path)
-                if self._first_time(f"{source.id}\0{path}\0{cause}"):
-                    telemetry.input_problem(input_id=source.id, path=path, cause=cause)
-        return events
 
     def _first_time(self, told: str) -> bool:
         if told in self._reported or len(self._reported) >= _MOST_REPORTED:
@@ -108,7 +174,7 @@ class Intake:
 
     def done(self) -> bool:
         """True when nothing more can come."""
-        return all(source.done() for source in self.inputs)
+        return not self._order and all(source.done() for source in self.inputs)
 
     def tell_left(self) -> None:
         """Name the unfinished last lines that `--once` has left."""

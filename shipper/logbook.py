@@ -23,7 +23,7 @@ from shipper.pipeline import Lines, fold
 from shipper.seal.canonical import canonical, conform, unsplice
 from shipper.seal.checkpoint import batch_payloads, build_checkpoint_document, control_event
 from shipper.seal.note import checkpoint_text, public_bytes, sign, vkey
-from shipper.seal.sealer import LogName, Sealer
+from shipper.seal.sealer import LogName, Sealer, hash_leaves
 from shipper.seal.tree import Tree, leaf_hash
 
 LOG_DATASET, CHECKPOINT_DATASET = "fieldtrail.log", "fieldtrail.checkpoint"
@@ -67,6 +67,8 @@ class Logbook:
 
     identity: Identity
     sealer: Sealer
+    random_bytes: Callable[[int], bytes]
+    """n -> n random bytes, for the nonces of our own documents."""
     sources: list[dict[str, Any]] = field(default_factory=list)
     """Custody entries of the frames since the last checkpoint."""
     opened_at: float | None = None
@@ -91,7 +93,7 @@ class Logbook:
     ) -> Logbook:
         """A new generation, with its genesis (and succession) leaves waiting for the first frame."""
         log = LogName.of(new_origin(identity.prefix, now, random_bytes))
-        book = cls(identity, Sealer(log, Tree(), random_bytes))
+        book = cls(identity, Sealer(log, Tree()), random_bytes)
         key = vkey(log.origin, public_bytes(identity.key))
         book.control("genesis", {"origin": log.origin, "vkey": key, "host": host, "config_hash": config_hash}, now)
         if succession is not None:
@@ -123,29 +125,30 @@ class Logbook:
         """Seal lines and waiting control events into one frame; with `close`, end it with batch leaf and checkpoint."""
         sealer = self.sealer
         first = sealer.tree.size
-        bodies: list[bytes] = []
-        datasets: list[str] = []
+        own: list[bytes] = []
+        routes: list[list[Any]] = []
         sources = []
         # Control leaves come first, so that genesis is leaf 0 and a start stands before what was read after it.
         for event in self.pending:
-            bodies.append(_body(event))
-            datasets.append(event["data_stream"]["dataset"])
+            own.append(_body(event))
+            _route(routes, event["data_stream"]["dataset"], 1)
         self.pending = []
+        shipped = self._sealed(own)
         for part in lines:
-            bodies += part.bodies
-            datasets += part.datasets
+            shipped += sealer.seal(part.bodies, part.nonces, part.leaves)
+            for dataset, count in part.routes:
+                _route(routes, dataset, count)
             if part.source["lines"]:  # a chunk without records only moves a position
                 sources.append(part.source)
         self.sources += sources
         if close:
             at = sealer.checked_size
             custody = fold(self.sources, self.identity.mac_key)
-            for payload in batch_payloads(at, first + len(bodies) - 1, interval, custody):
+            for payload in batch_payloads(at, sealer.tree.size - 1, interval, custody):
                 self.control("batch", payload, now)
-                bodies.append(_body(self.pending.pop()))
-                datasets.append(LOG_DATASET)
+                shipped += self._sealed([_body(self.pending.pop())])
+                _route(routes, LOG_DATASET, 1)
             self.sources = []
-        shipped = sealer.seal(bodies)
         if first == 0 and shipped:
             self.genesis = sealer.open_leaves[0] if sealer.checked_size == 0 else self.genesis
         meta: dict[str, Any] = {
@@ -154,7 +157,7 @@ class Logbook:
             "origin": sealer.log.origin,
             "namespace": self.identity.namespace,
             "first": first,
-            "routes": _runs(datasets),
+            "routes": routes,
             "positions": dict(positions),
             "sources": sources,
             "time": now,
@@ -162,11 +165,15 @@ class Logbook:
         checkpoint = None
         if close:
             shipped.append(self._checkpoint(now))
-            meta["routes"].append([CHECKPOINT_DATASET, 1])
+            routes.append([CHECKPOINT_DATASET, 1])
             checkpoint = meta["checkpoint"] = sealer.checked_size
             meta["note"] = self.note
         meta["tree"] = sealer.state()
         return Built(meta, shipped, sealer.tree.size, checkpoint)
+
+    def _sealed(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Documents of our own, sealed."""
+        return self.sealer.seal(bodies, *hash_leaves(bodies, self.random_bytes))
 
     def _checkpoint(self, now: float) -> bytes:
         sealer = self.sealer
@@ -223,12 +230,9 @@ def leaves_of(documents: Sequence[bytes]) -> list[bytes]:
     return leaves
 
 
-def _runs(names: Sequence[str]) -> list[list[Any]]:
-    """Run-length form: [a, a, b] -> [[a, 2], [b, 1]]."""
-    out: list[list[Any]] = []
-    for name in names:
-        if out and out[-1][0] == name:
-            out[-1][1] += 1
-        else:
-            out.append([name, 1])
-    return out
+def _route(routes: list[list[Any]], dataset: str, count: int) -> None:
+    """Add documents of a dataset to run-length form: [[a, 2], [b, 1]]."""
+    if routes and routes[-1][0] == dataset:
+        routes[-1][1] += count
+    else:
+        routes.append([dataset, count])

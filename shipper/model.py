@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from itertools import accumulate, chain, compress, repeat
+from operator import eq
+from typing import Any, NamedTuple, Protocol, overload
 
 Event = dict[str, Any]
 """An ECS document as a plain dict, before `seal` is added; shape: docs/reference/event.md."""
@@ -54,9 +57,107 @@ class Document(NamedTuple):
 CONTROL_DATASETS = frozenset({"fieldtrail.log", "fieldtrail.checkpoint"})
 
 
+class Run(NamedTuple):
+    """Documents of one dataset and one log, in order, as columns.
+
+    `numbers`: the leaf index of each; of a checkpoint document the size of the tree that it signs. `data`: as in
+    `Document`, as many.
+    """
+
+    dataset: str
+    log: str
+    numbers: Sequence[int]
+    data: Sequence[bytes]
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the 14 hex digits of the number in an `_id` of this run."""
+        return f"{self.log}-c" if self.dataset == "fieldtrail.checkpoint" else f"{self.log}-"
+
+    def documents(self) -> Iterator[Document]:
+        """Each as an object."""
+        numbers = self.numbers
+        indexes = repeat(-1) if self.dataset == "fieldtrail.checkpoint" else numbers
+        return map(Document, indexes, repeat(self.dataset), map(f"{self.prefix}%014x".__mod__, numbers), self.data)
+
+
+class Documents(Sequence[Document]):
+    """Documents as columns: an output handles thousands of them without an object for each.
+
+    `runs`: none is empty. As a sequence it makes the `Document`s that somebody asks for; a slice is columns again.
+    """
+
+    __slots__ = ("_ends", "runs")
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.runs = tuple(run for run in runs if run.data)
+        self._ends = list(accumulate(len(run.data) for run in self.runs))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[Document]:
+        return chain.from_iterable(run.documents() for run in self.runs)
+
+    @overload
+    def __getitem__(self, at: int) -> Document: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Document]: ...
+
+    def __getitem__(self, at: int | slice) -> Document | Sequence[Document]:
+        if isinstance(at, slice):
+            start, stop, step = at.indices(len(self))
+            return self._between(start, stop) if step == 1 else list(self)[at]
+        place = range(len(self))[at]
+        return next(iter(self._between(place, place + 1)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, of which lists have none
+
+    def _between(self, start: int, stop: int) -> Documents:
+        if (start, stop) == (0, len(self)):
+            return self
+        runs = []
+        first = bisect_right(self._ends, start)
+        for run, end in zip(self.runs[first:], self._ends[first:], strict=True):
+            begin = end - len(run.data)
+            if begin >= stop:
+                break
+            part = slice(max(0, start - begin), stop - begin)
+            runs.append(run._replace(numbers=run.numbers[part], data=run.data[part]))
+        return Documents(runs)
+
+    def chosen(self, mask: Sequence[bool]) -> Documents:
+        """Those for which `mask`, one value for each document, is true."""
+        runs, at = [], 0
+        for run in self.runs:
+            mine = mask[at : at + len(run.data)]
+            at += len(run.data)
+            numbers, data = list(compress(run.numbers, mine)), list(compress(run.data, mine))
+            runs.append(run._replace(numbers=numbers, data=data))
+        return Documents(runs)
+
+
+def payloads(documents: Sequence[Document]) -> list[bytes]:
+    """The bytes of each document."""
+    if isinstance(documents, Documents):
+        return list(chain.from_iterable(run.data for run in documents.runs))
+    return [document.data for document in documents]
+
+
+def datasets(documents: Sequence[Document]) -> set[str]:
+    """The datasets that occur among them."""
+    if isinstance(documents, Documents):
+        return {run.dataset for run in documents.runs}
+    return {document.dataset for document in documents}
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One journal frame as an output reads it: documents in journal order.
+    """One journal frame, or several of one log in a row, as an output reads it: documents in journal order.
 
     `seq` counts frames from 0 without gaps; an output's cursor is the `seq` of the next frame to deliver. `log` is the
     16-hex-digit short id, `origin` the full one.

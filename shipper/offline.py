@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from parsers._contract import Rejected
 from shipper.build import Lanes
@@ -61,7 +61,7 @@ def read_events(
     for block in itertools.chain(blocks, (None,)):
         if block is None:
             last = framer.flush()
-            records = [] if last is None else [last]
+            records: Sequence[Record] = [] if last is None else [last]
         else:
             records = framer.feed(block)
         if lane is None:

@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+import orjson
+
 from parsers._contract import Context, Operation, Rejected
 from shipper.clock import rfc3339
-from shipper.compiled import Fast
+from shipper.framing import columns_of
 from shipper.model import Chunk, Counts, Event
 from shipper.normalize import Normalizer, Origin
 from shipper.schema import check
 from shipper.seal.canonical import canonical
-from shipper.spliced import Splice
+from shipper.seal.sealer import hash_leaves
+from shipper.spliced import Line, Made, Splicer, Times
 
+CHANGES = "fieldtrail.change"
 SAMPLE = 1000
 """One event in so many is checked against the field table."""
 
@@ -33,18 +37,20 @@ class Lane:
     normalizer: Normalizer
     context: Context
     counts: Counts
-    fast: Fast | None = None
-    """The quick way for usual lines, where the format has one (`compiled.py`)."""
-    splice: Splice | None = None
-    """The quickest, for lines that differ from the one before in their texts alone (`spliced.py`)."""
+    splicer: Splicer | None = None
+    """The quick way for usual lines, where the format has one."""
 
 
 @dataclass(slots=True)
 class Lines:
-    """What one chunk became: canonical documents with their data stream's dataset, and its part of the batch leaf."""
+    """What one chunk became: canonical documents, their leaf hashes, and the chunk's part of the batch leaf."""
 
     bodies: list[bytes] = field(default_factory=list)
-    datasets: list[str] = field(default_factory=list)
+    routes: list[list[Any]] = field(default_factory=list)
+    """[[dataset of the data stream, how many], ...] in the order of `bodies`."""
+    nonces: list[bytes] = field(default_factory=list)
+    """As documents carry them: 22 base64url characters each."""
+    leaves: list[bytes] = field(default_factory=list)
     source: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     """Bytes of all bodies."""
@@ -53,114 +59,131 @@ class Lines:
 
 
 def process(
-    chunk: Chunk, lane: Lane, times: dict[str, float], mac_key: bytes, tap: Callable[[Event], None] | None
+    chunk: Chunk,
+    lane: Lane,
+    times: dict[str, float],
+    mac_key: bytes,
+    tap: Callable[[Event], None] | None,
+    random_bytes: Callable[[int], bytes],
 ) -> Lines:
-    """Parse, normalize and serialize the records of one chunk, in order.
+    """Parse, normalize, serialize and hash the records of one chunk, in order.
 
-    `times` holds the last time read of each stream (the year rule of RFC 3164 needs it).
+    `times` holds the last time read of each stream (the year rule of RFC 3164 needs it). `random_bytes`: for nonces.
     """
     out = Lines()
-    bodies, datasets = out.bodies, out.datasets
-    parse, normalizer, ctx, counts = lane.parse, lane.normalizer, lane.context, lane.counts
-    stream, path, received, mtime = chunk.stream, chunk.path, chunk.received, chunk.mtime
-    received_text = rfc3339(received)
-    previous = times.get(stream)
-    # The lines without their line ends, each followed by a newline, whatever ended it in the file.
-    mac = hmac.new(mac_key, b"\n".join([record.data for record in chunk.records] + [b""]), sha256)
-    sampled = counts.events
-    rejected = no_change = with_events = size = 0
-    fast = lane.fast
-    splice = lane.splice if tap is None else None
-    for data, offset, length in chunk.records:
-        size += length
-        if splice is not None and sampled % SAMPLE:
-            try:
-                spliced = splice(data, offset, length, stream, path, received, received_text, mtime, previous)
-            except Exception:  # noqa: BLE001 - a bug of the quick way costs time, not the line: the next way takes it
-                spliced = None
-                counts.extra["internal_errors"] = counts.extra.get("internal_errors", 0) + 1
-            if spliced is not None:
-                body, previous = spliced
-                with_events += 1
-                sampled += 1
-                bodies.append(body)
-                datasets.append("fieldtrail.change")
-                continue
-        if fast is not None:
-            try:
-                made = fast(data, offset, length, stream, path, received, received_text, mtime, previous)
-            except Exception:  # noqa: BLE001 - a bug of the quick way costs time, not the line: the reference takes it
-                made = None
-                counts.extra["internal_errors"] = counts.extra.get("internal_errors", 0) + 1
-            if made is not None:
-                event, previous = made
-                with_events += 1
-                if sampled % SAMPLE == 0:
-                    out.problems += [problem.path for problem in check(event)]
-                sampled += 1
-                if tap is not None:
-                    tap(event)
-                bodies.append(canonical(event))
-                datasets.append("fieldtrail.change")
-                continue
-        origin = Origin(stream, path, offset, length, received, received_text, mtime, previous, 0, data)
+    bodies, routes = out.bodies, out.routes
+    counts, splicer = lane.counts, lane.splicer
+    received_text = rfc3339(chunk.received)
+    seen = Times(times.get(chunk.stream))
+    rejected = no_change = routed = 0
+    dataset, at = CHANGES, -1
+    lines, offsets, lengths = columns_of(chunk.records)
+    # Taken by `map`, line by line; after a line for the reference it goes on with the next one.
+    left = iter(lines), iter(offsets), iter(lengths)
+    while at + 1 < len(lines):
+        quick: Line = _refuse
+        if splicer is not None:
+            quick = splicer.begin(chunk.stream, chunk.path, chunk.received, received_text, chunk.mtime, seen)
         try:
-            parsed = parse(data, ctx)
-            if isinstance(parsed, Rejected):
-                events = None
-                reason = parsed.reason
+            for made in map(quick, *left):
+                at += 1
+                if isinstance(made, bytes):
+                    if dataset != CHANGES:
+                        routed, dataset = _route(routes, dataset, len(bodies), routed), CHANGES
+                    bodies.append(made)
+                elif made is None:
+                    break
+                else:
+                    if dataset != made[0]:
+                        routed, dataset = _route(routes, dataset, len(bodies), routed), made[0]
+                    bodies += made[1]
             else:
-                events = []
-                for number, operation in enumerate(parsed):
-                    if operation.no_change:
-                        continue
-                    origin.number = number
-                    documents, seconds = normalizer.events(operation, origin)
-                    events += documents
-                    if seconds is not None:
-                        previous = origin.previous = seconds
-        except Exception as error:  # noqa: BLE001 - a parser's bug must not stop the agent: the line is kept as it is
-            events, reason = None, f"internal error: {type(error).__name__}"
+                break
+        except Exception:  # noqa: BLE001 - a bug of the quick way costs time, not the line: the reference takes it
+            at += 1
             counts.extra["internal_errors"] = counts.extra.get("internal_errors", 0) + 1
-        if events is None:
+        origin = Origin(
+            chunk.stream, chunk.path, offsets[at], lengths[at], chunk.received, received_text, chunk.mtime,
+            seen.previous, 0, lines[at],
+        )  # fmt: skip
+        events = _reference(lane, origin, seen)
+        if isinstance(events, Rejected):
             rejected += 1
-            events = [normalizer.unparsed(reason, origin)]
-        elif events:
-            with_events += 1
-        else:
+            events = [lane.normalizer.unparsed(events.reason, origin)]
+        elif not events:
             no_change += 1
         for event in events:
-            if sampled % SAMPLE == 0:
-                out.problems += [problem.path for problem in check(event)]
-            sampled += 1
-            if tap is not None:
-                tap(event)
+            told = event["data_stream"]["dataset"]
+            if told != dataset:
+                routed, dataset = _route(routes, dataset, len(bodies), routed), told
             bodies.append(canonical(event))
-            datasets.append(event["data_stream"]["dataset"])
+    _route(routes, dataset, len(bodies), routed)
+    out.nonces, out.leaves = hash_leaves(bodies, random_bytes)
+    for number in range(-counts.events % SAMPLE, len(bodies), SAMPLE):
+        out.problems += [problem.path for problem in check(orjson.loads(bodies[number]))]
+    if tap is not None:
+        for body in bodies:
+            tap(orjson.loads(body))
+    previous = seen.previous
     if previous is not None:
-        times[stream] = previous
-    read = len(chunk.records)
+        times[chunk.stream] = previous
+    read = len(lines)
     counts.read += read
     counts.rejected += rejected
     counts.no_change += no_change
-    counts.with_events += with_events
-    counts.bytes += size
-    counts.events = sampled
+    counts.with_events += read - rejected - no_change
+    counts.bytes += sum(lengths)
+    counts.events += len(bodies)
     out.size = sum(map(len, bodies))
-    first = chunk.records[0].offset if read else 0
     out.source = {
         "input": chunk.input,
-        "path": path,
-        "stream": stream,
-        "from": first,
-        "to": chunk.records[-1].offset + chunk.records[-1].length if read else first,
+        "path": chunk.path,
+        "stream": chunk.stream,
+        "from": offsets[0] if read else 0,
+        "to": offsets[-1] + lengths[-1] if read else 0,
         "lines": read,
         "events": len(bodies),
         "rejected": rejected,
         "no_change": no_change,
-        "mac": mac.hexdigest(),
+        # The lines without their line ends, each followed by a newline, whatever ended it in the file.
+        "mac": hmac.digest(mac_key, b"\n".join([*lines, b""]), "sha256").hex(),
     }
     return out
+
+
+def _refuse(data: bytes, offset: int, length: int) -> Made:
+    """The quick way of formats that have none."""
+    del data, offset, length
+    return None
+
+
+def _reference(lane: Lane, origin: Origin, seen: Times) -> list[Event] | Rejected:
+    """The events of one line, none where nothing changed; `seen` gets its time."""
+    try:
+        parsed = lane.parse(origin.data, lane.context)
+        if isinstance(parsed, Rejected):
+            return parsed
+        events: list[Event] = []
+        for number, operation in enumerate(parsed):
+            if operation.no_change:
+                continue
+            origin.number = number
+            documents, seconds = lane.normalizer.events(operation, origin)
+            events += documents
+            if seconds is not None:
+                origin.previous = seconds
+                seen.read(seconds)
+    except Exception as error:  # noqa: BLE001 - a parser's bug must not stop the agent: the line is kept as it is
+        lane.counts.extra["internal_errors"] = lane.counts.extra.get("internal_errors", 0) + 1
+        return Rejected(f"internal error: {type(error).__name__}")
+    return events
+
+
+def _route(routes: list[list[Any]], dataset: str, end: int, start: int) -> int:
+    """Note a run of documents of one dataset, if there are any; returns where the next begins."""
+    if end > start:
+        routes.append([dataset, end - start])
+    return end
 
 
 def fold(sources: Sequence[Mapping[str, Any]], mac_key: bytes) -> list[dict[str, Any]]:

@@ -122,7 +122,7 @@ def _spellings(*phrases: str) -> frozenset[str]:
     return frozenset(found)
 
 
-_NAMING: Final = _spellings(
+NAMING: Final = _spellings(
     "attribute", "attribute name", "column", "column name", "custom field", "display name", "field", "field id",
     "field label", "field name", "id", "internal name", "key", "label", "name", "property", "property name", "slug",
 )  # fmt: skip
@@ -157,13 +157,13 @@ class _Cleaner:
     def mapping(self, members: Mapping[str, Any], context: str, path: str, depth: int = 0) -> Mapping[str, Any]:
         """The members that may stay; the same object where all may."""
         known = _table(self._policy, self._module, context)
-        pair = "keep" if _NAMING.isdisjoint(members) else self._pair_action(members, context)
+        pair = "keep" if NAMING.isdisjoint(members) else self._pair_action(members, context)
         out: dict[str, Any] | None = None
         for key, value in members.items():
             action = known.get(key) or self._learn(known, key, context)
             kind = type(value)
             if action == "keep":
-                if pair != "keep" and key not in _NAMING and key not in _HARMLESS:
+                if pair != "keep" and key not in NAMING and key not in _HARMLESS:
                     action = pair
                 elif kind is str:
                     if value[:1] not in _JSON_BEGINS:
@@ -226,10 +226,10 @@ class _Cleaner:
 
     def _pair_action(self, members: Mapping[str, Any], context: str) -> str:
         """The strictest action for a field that this object names by one of its members, if it has a value beside."""
-        if not any(_holds_value(key) for key in members if key not in _NAMING and len(key) <= LONGEST_KEY):
+        if not any(_holds_value(key) for key in members if key not in NAMING and len(key) <= LONGEST_KEY):
             return "keep"
         for key in members:
-            if key in _NAMING and isinstance(name := members[key], str):
+            if key in NAMING and isinstance(name := members[key], str):
                 action = decide(self._policy, self._module, name, context).action
                 if action != "keep":
                     return action

@@ -59,9 +59,9 @@ class State:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """The snapshot for a new segment."""
+        """The snapshot for a new segment; it stays as it is when more is folded in."""
         return {
-            "positions": self.positions,
+            "positions": dict(self.positions),
             "outputs": self.outputs,
             "config_hash": self.config_hash,
             "total": self.total,
@@ -151,7 +151,7 @@ def continue_log(
     next_seq: int,
     furthest: int,
     watermark: Watermark | None,
-    nonces: Callable[[int], bytes],
+    random_bytes: Callable[[int], bytes],
 ) -> Logbook | str:
     """The log to go on writing, or why it must not go on (text for the `succession` leaf).
 
@@ -169,9 +169,13 @@ def continue_log(
     tree = state.log["tree"]
     frontier = [bytes.fromhex(node) for node in tree["frontier"]]
     checked = [bytes.fromhex(node) for node in tree["checked_frontier"]]
-    sealer = Sealer(log, Tree(tree["size"], frontier), nonces, tree["checked_size"], checked)
+    sealer = Sealer(log, Tree(tree["size"], frontier), tree["checked_size"], checked)
     book = Logbook(
-        identity, sealer, note=state.log.get("note", ""), genesis=bytes.fromhex(state.log.get("genesis", ""))
+        identity,
+        sealer,
+        random_bytes,
+        note=state.log.get("note", ""),
+        genesis=bytes.fromhex(state.log.get("genesis", "")),
     )
     # Frames without leaves are read, too: the custody of their lines goes into the next batch leaf.
     unchecked = tree["size"] > tree["checked_size"]

@@ -36,7 +36,11 @@ def _shown(char: str) -> str:
 
 def printable(text: str) -> str:
     """A sentence without characters that steer a terminal or hide in it."""
-    return text if text.isprintable() else "".join(map(_shown, text))
+    if text.isprintable():
+        return text
+    for char in {char for char in text if not char.isprintable()}:
+        text = text.replace(char, _shown(char))  # by printable ones, so the order makes no difference
+    return text
 
 
 def who(document: Mapping[str, Any]) -> str:

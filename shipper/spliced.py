@@ -1,342 +1,280 @@
-"""The quickest way for a mapped JSON format: a line's texts are put into a ready template of canonical bytes.
+"""The quick way for mapped JSON: from a line's bytes to canonical bytes, without the dicts in between.
 
-Where a line has every mapped member, and no other, its event's canonical bytes are the same as those of the line before
-but for these members' texts. So a template is cut out of an event that `compiled.py` made, once for each combination of
-action, interface, outcome and kind of field and value; and it is used only if it gave that event's very bytes back. In
-a line without a backslash texts are JSON as they stand; in others they are escaped. For every other line the function
-returns None, and `compiled.py` is asked. There are two such functions: for a value that was changed, and for one that
-was set where there was none.
+A mapping says which members a line has; lines say of which types they are. From both a decoder is made that takes
+exactly those members, and a function that puts their values into the templates that `learned.py` got from the
+reference. A member that was never seen, a type that does not fit, a value that the privacy policy withholds, a text
+that is JSON itself: for every such line the function returns None, and the reference is asked. When such lines keep
+coming, what they brought joins the decoder (at most `_MOST_DECODERS` times, so that a hostile source cannot keep us
+learning).
 
-Pure.
+What the ways through the reference depend on stands in the templates' keys: the members that are there, action,
+interface and outcome, what the policy says of the field, states and type of the two values. A property test holds that
+both ways give the same bytes. Pure.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from json.encoder import encode_basestring
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from parsers._json import SAFE_INTEGER
-from shipper import changes, protect, sentences
-from shipper._convert import INTEGERS, MISFIT, TEXTS
-from shipper.compiled import Fast
-from shipper.normalize import SHORT, Normalizer
-from shipper.schema import fields
+from parsers._contract import Context, Rejected
+from shipper import protect
+from shipper._splicing import Source
+from shipper.learned import Learner, Template, escape
+from shipper.normalize import Normalizer, Origin
 from shipper.seal.canonical import canonical
 from shipper.timestamps import utc_seconds
 
 if TYPE_CHECKING:
-    from shipper.mapped import Layout, MappedFormat
+    from shipper.mapped import MappedFormat
 
-Splice = Callable[..., "tuple[bytes, float] | None"]
-"""(data, offset, length, stream, path, received, received_text, mtime, previous) -> (canonical bytes, time in s)."""
+Made = bytes | tuple[str, list[bytes]] | None
+"""One document of the change stream, or (dataset, documents), or None: ask the reference."""
+Line = Callable[[bytes, int, int], Made]
+"""(record without its line end, offset, length) -> what became of it."""
 
 _MOST: Final = 512
-"""Templates, and kinds of fields, that are remembered; a hostile source must not fill memory."""
-_UPDATE: Final = """
-if type(old) is not str or old == new or old[0] in "{[" or new[0] in "-0123456789{[": return None
-value_type = "string"
-"""
-_ADD: Final = """
-if old is not None or new[0] in "{[": return None
-old = ""
-value_type = _type_of(name, new)
-"""
-_MARK: Final = "\ue000"
-"""Stands around the number of a variable part; a private-use character, which a text of the source may hold as well:
-a line that does is left alone."""
-_MARKED: Final = re.compile(f'"{_MARK}(i)(\\d+){_MARK}"|{_MARK}(s)(\\d+){_MARK}')
-_SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
-
-_BODY: Final = """
-if length > _SHORT or len(data) > _SHORT: return None
-try:
-    d = _loads(data)
-{extract}
-    listed = {changes}
-    item = listed[0]
-    name, old, new = item[{field!r}], item[{old!r}], item[{new!r}]
-    if not ({sizes} and len(listed) == 1 and len(item) == 3): return None
-except (ValueError, KeyError, TypeError, IndexError): return None
-if not ({texts} and type(name) is type(new) is str): return None
-if "" in ({names}, name, new) or old == "": return None
-if {object_name}[0] in "{{[": return None
-{values}
-{numbers}
-stamp = {time}
-seconds = _utc_seconds(stamp)
-if seconds is None: return None
-{convert}
-{distinct}
-kind = (name, {object_type})
-decision = _decisions[kind] if kind in _decisions else _decide(kind)
-key = ({action}, {interface}, {outcome}, decision, value_type)
-made = _templates.get(key)
-if made is None:
-    made = _make(key, _fast(data, offset, length, stream, path, received, received_text, mtime, previous))
-template, via = made
-if template is None: return None
-of = f"{{_cut(name)}} of {{_cut({object_type})}} {{_cut({object_id})}}"
-message = f"{{_cut({subject})}} {sentence}{{via}} ({{_vendor}})"
-if b"\\\\" in data or not message.isprintable():
-    message = _printable(message)
-    message, name, old, new, {names} = map(_escape, (message, name, old, new, {names}))
-identity = {identity}
-place = _paths[path] if path in _paths else _escaped(path)
-return (template % ({order},)).encode(), seconds
-"""
+"""Templates that are remembered; a hostile source must not fill memory."""
+_MOST_FIELDS: Final = 4_096
+_LONGEST_WORD: Final = 128
+_MOST_DECODERS: Final = 12
+_MOST_EXTRA: Final = 32
+"""Members that no mapping names, and that a decoder takes all the same."""
+_DEEPEST: Final = 4
+_PATIENCE: Final = 16
+"""Lines with something new in them after which the next decoder is made; doubled each time."""
+_WHOLE_RECORDS: Final = frozenset({"record.create", "record.delete"})
+_ODD: Final = frozenset('."\\')
+_SCALARS: Final = frozenset({"str", "int", "bool", "NoneType"})
 
 
-def compile_splice(mapped: MappedFormat, normalizer: Normalizer, fast: Fast) -> Splice | None:
-    """The function of a format for one input, or None where the mapping has parts that it does not know."""
-    plan = mapped.layout()
-    kinds = {target: fields()[target].type for target, _ in plan.further if target in fields()}
-    special = dict(plan.special)
-    subject = next((target for target in _SUBJECTS if target in dict(plan.further)), None)
-    vendor, module = normalizer.settings.format.vendor, normalizer.settings.format.module
-    if (
-        subject is None
-        or plan.changes is None
-        or plan.time is None
-        or plan.time[1] != "iso8601"
-        or len(kinds) != len(plan.further)
-        or not {"object_type", "object_id", "object_name", "action"} <= set(special)
-        or any(kind not in TEXTS and kind not in INTEGERS and kind != "ip" for kind in kinds.values())
-        or any(fields()[target].array or fields()[target].allowed for target in kinds)
-        or any(len(path.split(".")) > 2 for path in plan.paths())
-        or any(target.startswith("trail.automation.") for target in kinds)
-        or not _is_plain(vendor + module)
-    ):
-        return None
-    head = "def splice(data, offset, length, stream, path, received, received_text, mtime, previous):"
-    made: list[Splice] = []
-    for verb in ("update", "add"):
-        parts = _Parts(plan, normalizer, kinds, subject, verb)
-        text = _BODY.format(**parts.names())
-        source = "\n".join([head, *(f"    {line}" for line in text.strip().splitlines())])
-        scope = parts.scope(fast)
-        exec(compile(source, f"<spliced {mapped.name}>", "exec"), scope)  # noqa: S102 - our own text, made of repr()
-        made.append(scope["splice"])
-    update, add = made
+class Times:
+    """The time of the stream's last event, whichever way it went."""
 
-    def splice(data: bytes, *rest: Any) -> tuple[bytes, float] | None:
-        return add(data, *rest) if b"null" in data else update(data, *rest)
+    __slots__ = ("_seconds", "text")
 
-    return splice
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self.text = ""
+        """A time that `timestamps.is_usual`, later than all before; its seconds are counted when somebody asks."""
+
+    def read(self, seconds: float) -> None:
+        """A time that was read already."""
+        self._seconds, self.text = seconds, ""
+
+    @property
+    def previous(self) -> float | None:
+        """Seconds since the epoch, None where no event had a time yet."""
+        if self.text:
+            self._seconds, self.text = utc_seconds(self.text), ""
+        return self._seconds
 
 
-def _escape(text: str) -> str:
-    """A text as it stands between the quotes of canonical JSON (RFC 8785 section 3.2.2.2)."""
-    return encode_basestring(text)[1:-1]
+class Node:
+    """A member of the source: an object with members, or a value with the types that were seen of it."""
+
+    __slots__ = ("absent", "kinds", "members", "name", "path", "variable")
+
+    def __init__(self, name: str, path: str, variable: str = "") -> None:
+        self.name, self.path, self.variable = name, path, variable
+        self.members: dict[str, Node] = {}
+        self.kinds: set[str] = set()
+        self.absent = False
+        """Whether there was a line without it."""
 
 
-def _is_plain(text: str) -> bool:
-    return orjson.dumps(text) == f'"{text}"'.encode() and "%" not in text
+class Splicer:
+    """The quick way of one format for one input."""
 
+    def __init__(self, mapped: MappedFormat, normalizer: Normalizer) -> None:
+        self._mapped, self.normalizer = mapped, normalizer
+        self.plan = mapped.layout()
+        self.root = Node("", "")
+        self.variable: dict[str, str] = {}
+        """Mapped members, path -> variable."""
+        self.extra: dict[str, str] = {}
+        """Members that no mapping names, path -> variable."""
+        self.decisions: dict[tuple[str, str], int] = {}
+        self._numbers: dict[protect.Decision, int] = {}
+        self._decoders = self._refused = 0
+        self._patience = 1
+        self._news = False
+        """Whether lines were refused for something that the decoder could know."""
+        self._begin: Callable[..., Line] | None = None
+        if not all(is_name(part) for path in self.plan.paths() for part in path.split(".")):
+            self._decoders = _MOST_DECODERS
+            return
+        for path in self.plan.paths():
+            if path not in self.variable:
+                self.variable[path] = f"v{len(self.variable)}"
+                self._add(path, self.variable[path])
 
-class _Parts:
-    """The pieces of the text, and what it looks up at run time."""
+    def begin(
+        self, stream: str, path: str, received: float, received_text: str, mtime: float | None, times: Times
+    ) -> Line:
+        """The function for the lines of one chunk."""
+        if self._begin is None:
+            return self._unknown
+        return self._begin(stream, path, escape(path), received, received_text, mtime, times)
 
-    def __init__(self, plan: Layout, normalizer: Normalizer, kinds: dict[str, str], subject: str, verb: str) -> None:
-        self._plan, self._normalizer, self._kinds, self._subject = plan, normalizer, kinds, subject
-        self._verb = verb
-        self._variable = {path: f"v{number}" for number, path in enumerate(dict.fromkeys(plan.paths()))}
-        self._special = dict(plan.special)
-        self._value = {target: self._name_of(number, target) for number, (target, _) in enumerate(plan.further)}
-        self._leaves = sorted(self._all_leaves())
+    def _unknown(self, data: bytes, offset: int, length: int) -> None:
+        del offset, length
+        if self._decoders < _MOST_DECODERS:
+            self.refused(data)
 
-    def _name_of(self, number: int, target: str) -> str:
-        path = dict(self._plan.further)[target]
-        return f"c{number}" if self._kinds[target] == "ip" else self._variable[path]
+    # -- what lines look like -----------------------------------------------------------------------------------------
 
-    def _related(self) -> dict[str, list[str]]:
-        """`related.*` -> the variables in it, in the order of the mapping."""
-        found: dict[str, list[str]] = {}
-        for target, _ in self._plan.further:
-            kind = self._normalizer.converter_of(target)[1]
-            if kind:
-                found.setdefault(kind, []).append(self._value[target])
-        return found
+    def _add(self, path: str, variable: str) -> None:
+        node, parts = self.root, path.split(".")
+        for at, part in enumerate(parts):
+            below = node.members.get(part)
+            if below is None:
+                below = node.members[part] = Node(part, ".".join(parts[: at + 1]))
+            node = below
+        node.variable = variable
 
-    def _all_leaves(self) -> list[tuple[tuple[str, ...], str, bool]]:
-        """(path in the event, expression, whether it is a number) of all that differs from line to line."""
-        attribute = {name: self._variable[path] for name, path in self._special.items()}
-        key = (
-            f'f"{self._normalizer.settings.format.module}:{{{attribute["object_type"]}}}/{{{attribute["object_id"]}}}"'
-        )
-        leaves = [
-            (("@timestamp",), "stamp", False),
-            (("event", "created"), "received_text", False),
-            (("event", "id"), "identity", False),
-            (("message",), "message", False),
-            (("trail", "change", "field"), "name", False),
-            (("trail", "change", "new"), "new", False),
-            *([(("trail", "change", "old"), "old", False)] if self._verb == "update" else []),
-            (("trail", "object", "id"), attribute["object_id"], False),
-            (("trail", "object", "key"), key, False),
-            (("trail", "object", "name"), attribute["object_name"], False),
-            (("trail", "object", "type"), attribute["object_type"], False),
-            (("trail", "operation", "id"), "identity", False),
-            (("trail", "origin", "length"), "length", True),
-            (("trail", "origin", "offset"), "offset", True),
-            (("trail", "origin", "path"), "place", False),
-            (("trail", "origin", "received"), "received_text", False),
-        ]
-        for target, value in self._value.items():
-            leaves.append((tuple(target.split(".")), value, self._kinds[target] in INTEGERS))
-        for kind, values in self._related().items():
-            leaves += [(("related", kind, f"{at:03d}"), value, False) for at, value in enumerate(values)]
-        return leaves
+    def node(self, path: str) -> Node:
+        """The member at a path."""
+        node = self.root
+        for part in path.split("."):
+            node = node.members[part]
+        return node
 
-    def names(self) -> dict[str, Any]:
-        """What stands in the text's places."""
-        plan, variable = self._plan, self._variable
-        assert plan.time is not None
-        assert plan.changes is not None
-        groups: dict[str, list[str]] = {}
-        top = [path for path in variable if "." not in path]
-        for path in variable:
-            if "." in path:
-                groups.setdefault(path.split(".")[0], []).append(path)
-        extract, sizes = [], [f"len(d) == {len(groups) + len(top)}"]
-        for number, (name, members) in enumerate(groups.items()):
-            extract.append(f"    g{number} = d[{name!r}]")
-            extract += [f"    {variable[path]} = g{number}[{path.split('.')[1]!r}]" for path in members]
-            sizes.append(f"type(g{number}) is dict and len(g{number}) == {len(members)}")
-        extract += [f"    {variable[path]} = d[{path!r}]" for path in top]
-        numbers = [value for target, value in self._value.items() if self._kinds[target] in INTEGERS]
-        plain = [name for path, name in variable.items() if name not in numbers and path != plan.changes]
-        convert, distinct = [], []
-        for number, (target, path) in enumerate(plan.further):
-            if self._kinds[target] == "ip":
-                convert += [f"c{number} = k{number}({variable[path]})", f"if c{number} is _MISFIT: return None"]
-        distinct += [
-            f"if len({{{', '.join(values)}}}) != {len(values)}: return None"
-            for values in self._related().values()
-            if len(values) > 1
-        ]
-        bounds = []
-        for target, value in self._value.items():
-            if self._kinds[target] in INTEGERS:
-                limit = min(INTEGERS[self._kinds[target]], SAFE_INTEGER)
-                bounds.append(f"if type({value}) is not int or not 0 < {value} <= {limit}: return None")
-        own = self._special.get("id")
-        return {
-            "extract": "\n".join(extract),
-            "changes": variable[plan.changes],
-            "field": plan.change_keys[0],
-            "old": plan.change_keys[1],
-            "new": plan.change_keys[2],
-            "sizes": " and ".join(sizes),
-            "values": (_UPDATE if self._verb == "update" else _ADD).strip(),
-            "sentence": "changed {of} from {_cut(old)} to {_cut(new)}"
-            if self._verb == "update"
-            else "set {of} to {_cut(new)}",
-            "texts": " and ".join(f"type({name}) is str" for name in plain),
-            "names": ", ".join(plain),
-            "numbers": "\n".join(bounds),
-            "time": variable[plan.time[0]],
-            "convert": "\n".join(convert),
-            "distinct": "\n".join(distinct),
-            "object_type": variable[self._special["object_type"]],
-            "object_id": variable[self._special["object_id"]],
-            "object_name": variable[self._special["object_name"]],
-            "action": variable[self._special["action"]],
-            "interface": variable[self._special["interface"]] if "interface" in self._special else "None",
-            "outcome": variable[self._special["outcome"]] if "outcome" in self._special else "None",
-            "subject": self._value[self._subject],
-            "identity": variable[own] if own is not None else 'f"{stream}:{offset}"',
-            "order": ", ".join(expression for _, expression, _ in self._leaves),
-        }
+    def path(self, variable: str) -> str:
+        """The mapped path that a variable holds the value of."""
+        return next(path for path, name in self.variable.items() if name == variable)
 
-    def scope(self, fast: Fast) -> dict[str, Any]:
-        """What the text looks up by name."""
-        settings = self._normalizer.settings
-        decisions: dict[tuple[str, str], Any] = {}
-        templates: dict[Any, tuple[str | None, str]] = {}
-        paths: dict[str, str] = {}
+    def inside_optional(self, path: str) -> bool:
+        """Whether an object around the member may be missing."""
+        parts = path.split(".")
+        return any(self.node(".".join(parts[:at])).absent for at in range(1, len(parts)))
 
-        def decide(kind: tuple[str, str]) -> Any:
-            found = protect.decide(settings.policy, settings.format.module, *kind)
-            if not self._normalizer.name_is_kept(kind[1]):
-                found = found._replace(action="ask")  # the name of such a record is not simply kept
-            if len(decisions) < _MOST and len(kind[0]) < 256 and len(kind[1]) < 256:
-                decisions[kind] = found
-            return found
+    def refused(self, data: bytes) -> None:
+        """A line that the decoder does not take: what is new in it may join the next one."""
+        if self._decoders >= _MOST_DECODERS:
+            return
+        try:
+            value = orjson.loads(data)
+        except ValueError:
+            return
+        if type(value) is not dict:
+            return
+        self._observe(self.root, value)
+        self._refused += 1
+        if self._news and self._refused >= self._patience:
+            self._refused, self._patience, self._news = 0, max(_PATIENCE, self._patience * 2), False
+            self._decoders += 1
+            self._begin = Source(self).compiled()
+            if self._begin is None:
+                self._decoders = _MOST_DECODERS  # it is the mapping, not the lines
 
-        def make(key: Any, made: tuple[Any, float] | None) -> tuple[str | None, str]:
-            found: tuple[str | None, str] = (None, "")
-            if key[3].action != "keep":
+    def _observe(self, node: Node, value: Mapping[str, Any]) -> None:
+        for name, member in node.members.items():
+            if name not in value:
+                self._news = self._news or not member.absent
+                member.absent = True
+                continue
+            inner = value[name]
+            kind = type(inner).__name__
+            if kind == "dict" and member.members:
+                self._observe(member, inner)
+            if kind not in member.kinds:
+                self._news = True
+                member.kinds.add(kind)
+        for name, inner in value.items():
+            if name not in node.members and is_name(name):
+                self._add_extra(node, name, inner, node.path.count(".") + 2)
+
+    def _add_extra(self, node: Node, name: str, value: Any, depth: int) -> None:
+        """A member that no mapping names, if it is a scalar or an object of such."""
+        path = f"{node.path}.{name}" if node.path else name
+        kind = type(value).__name__
+        if len(self.extra) >= _MOST_EXTRA or depth > _DEEPEST:
+            return
+        member = Node(name, path)
+        if kind in _SCALARS:
+            member.variable = self.extra[path] = f"r{len(self.extra)}"
+        elif kind == "dict":
+            for key, inner in value.items():
+                if is_name(key):
+                    self._add_extra(member, key, inner, depth + 1)
+            if not member.members:
+                return
+        else:
+            return
+        member.kinds.add(kind)
+        member.absent = self._news = True
+        node.members[name] = member
+
+    # -- what the function asks ---------------------------------------------------------------------------------------
+
+    def decide(self, kind: tuple[str, str]) -> int:
+        """A number for what the policy says of (field, type of record), -1 where the reference has to see to it."""
+        settings = self.normalizer.settings
+        found = protect.decide(settings.policy, settings.format.module, *kind)
+        number = -1
+        if found.action == "keep" and self.normalizer.name_is_kept(kind[1]):
+            number = self._numbers.setdefault(found, len(self._numbers))
+        if len(self.decisions) < _MOST_FIELDS and len(kind[0]) < _LONGEST_WORD and len(kind[1]) < _LONGEST_WORD:
+            self.decisions[kind] = number
+        return number
+
+    def learning(
+        self, learner: Learner, templates: dict[tuple[Any, ...], Template | None]
+    ) -> Callable[..., Template | None]:
+        """The function that learns a template from a line, and remembers it."""
+
+        def learn(
+            key: tuple[Any, ...], number: int, data: bytes, place: tuple[Any, ...], values: tuple[Any, ...]
+        ) -> Template | None:
+            if len(templates) >= _MOST:
+                return None
+            found = self._learned(learner, number, data, place, dict(zip(learner.slots, values, strict=True)))
+            if all(len(word) < _LONGEST_WORD for word in key if type(word) is str):
                 templates[key] = found
-            elif made is not None:
-                found = self._template(made[0])
-                if len(templates) < _MOST:
-                    templates[key] = found
             return found
 
-        def escaped(path: str) -> str:
-            text = orjson.dumps(path).decode()[1:-1]
-            if len(paths) < _MOST:
-                paths[path] = text
-            return text
+        return learn
 
-        converters = {
-            f"k{number}": self._normalizer.converter_of(target)[0]
-            for number, (target, _) in enumerate(self._plan.further)
-        }
-        return {
-            "_SHORT": SHORT,
-            "_MISFIT": MISFIT,
-            "_loads": orjson.loads,
-            "_utc_seconds": utc_seconds,
-            "_vendor": settings.format.vendor,
-            "_cut": sentences.cut,
-            "_printable": sentences.printable,
-            "_escape": _escape,
-            "_type_of": changes.type_of,
-            "_fast": fast,
-            "_decisions": decisions,
-            "_decide": decide,
-            "_templates": templates,
-            "_make": make,
-            "_paths": paths,
-            "_escaped": escaped,
-            **converters,
-        }
+    def _learned(
+        self, learner: Learner, number: int, data: bytes, place: tuple[Any, ...], values: Mapping[str, Any]
+    ) -> Template | None:
+        stream, path, received, received_text, mtime, previous, offset, length = place
+        parsed = self._mapped.parse(data, Context())
+        if isinstance(parsed, Rejected):
+            return None
+        op = parsed[0]
+        if op.no_change or op.values or op.message or any(map(_names_fields, _objects(op.raw))):
+            return None
+        normalizer = self.normalizer
+        origin = Origin(stream, path, offset, length, received, received_text, mtime, previous, 0, data)
+        documents, _ = normalizer.events(op, origin)
+        if number >= len(documents):
+            return None
+        document = documents[number]
+        # Of accounts, and of whole records, more than the sentence depends on what the values are.
+        if "change" in document["trail"] and (
+            op.action in _WHOLE_RECORDS
+            or normalizer.is_iam(op.action)
+            or "iam" in document["event"].get("category", ())
+        ):
+            return None
+        return learner.learn(op, origin, number, canonical(document), values)
 
-    def _template(self, event: Any) -> tuple[str | None, str]:
-        """(format string for the variable parts in their order, words for the way by which it was done)."""
-        body = canonical(event).decode()
-        if _MARK in body or event["trail"]["change"]["op"] != self._verb:
-            return None, ""
-        marked = orjson.loads(body)
-        actual = []
-        for number, (path, _, is_number) in enumerate(self._leaves):
-            here = marked
-            for part in path[:-1]:
-                here = here.get(part) if isinstance(here, dict) else None
-                if here is None:
-                    return None, ""
-            place: Any = int(path[-1]) if isinstance(here, list) else path[-1]
-            try:
-                actual.append(here[place])
-            except (KeyError, IndexError):
-                return None, ""
-            here[place] = f"{_MARK}{'i' if is_number else 's'}{number}{_MARK}"
-        order = []
 
-        def put(match: re.Match[str]) -> str:
-            order.append(int(match[2] or match[4]))
-            return "\0d" if match[1] else "\0s"
+def is_name(name: str) -> bool:
+    """Whether a decoder can be made that takes a member of this name; a dot in it would make two members one path."""
+    return 0 < len(name) <= _LONGEST_WORD and name.isprintable() and _ODD.isdisjoint(name)
 
-        text = _MARKED.sub(put, canonical(marked).decode()).replace("%", "%%").replace("\0", "%")
-        if order != list(range(len(self._leaves))):
-            return None, ""
-        shown = tuple(value if isinstance(value, int) else orjson.dumps(value).decode()[1:-1] for value in actual)
-        if text % shown != body:
-            return None, ""
-        via = sentences.by_way_of(event["trail"].get("interface"))
-        return text, f" (failed){via}" if event["event"].get("outcome") == "failure" else via
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        return [value, *(inner for item in value.values() for inner in _objects(item))]
+    return []
+
+
+def _names_fields(raw: Mapping[str, Any]) -> bool:
+    """Whether one member may name the field that another is the value of: then the policy looks at values."""
+    return len(raw) > 1 and not protect.NAMING.isdisjoint(raw)

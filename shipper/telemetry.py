@@ -128,6 +128,26 @@ def line_left(*, input_id: str, path: str, offset: int, length: int) -> None:
     _log.warning("unfinished last line left unread", input=input_id, path=path, offset=offset, length=length)
 
 
+def worker_died(*, pid: int, cause: str, chunks: int) -> None:
+    """A parsing process ended; what it had is parsed again by another."""
+    _log.warning("parsing process died, its lines are parsed again", pid=pid, cause=cause, chunks=chunks)
+
+
+def worker_missing(*, cause: str, retry_in: float | None) -> None:
+    """A parsing process could not be started; the others, or the agent itself, do its work. None: not tried again."""
+    if retry_in is None:
+        _log.error("parsing process not started, parsing goes on without it", cause=cause, hint="restart the agent")
+    else:
+        _log.warning("parsing process not started, will try again", cause=cause, retry_in=round(retry_in, 1))
+
+
+def line_unparsed(*, input_id: str, path: str, offset: int) -> None:
+    """Processes died of a line each time: it was kept as an unparsed event."""
+    _log.error(
+        "line kept unparsed: parsing processes died of it", input=input_id, path=path, offset=offset, hint="report it"
+    )
+
+
 def schema_problem(*, field: str) -> None:
     """The sampled check found a field at fault (once per field)."""
     _log.warning("event does not fit the field table", field=field)

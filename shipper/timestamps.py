@@ -17,6 +17,7 @@ Rules (docs/reference/event.md, "Time"):
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -44,6 +45,11 @@ _MONTHS: Final = {
 _utc_shape = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z"
 ).fullmatch
+# The same where no calendar is needed to tell that there is such a day.
+is_common = re.compile(
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z"
+).fullmatch
+"""A match for a usual text (`is_usual`) of one of the first 28 days of a month."""
 # What `datetime.fromisoformat` reads on its own, with an offset: three times as fast as the numbers one by one.
 _offset_shape = re.compile(
     r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,]([0-9]{1,9}))?"
@@ -88,6 +94,23 @@ class Resolved(NamedTuple):
     zone_used: str | None
 
 
+class Provisional(float):
+    """A `previous` that may not be the last word, since what comes before is still being read; NaN: none is known.
+
+    `holds`: the latest true `previous`, in seconds since the epoch, with which the same would have been read.
+    """
+
+    __slots__ = ("holds",)
+
+    def __init__(self, _seconds: float) -> None:
+        self.holds = math.inf
+
+    def told(self, holds: float) -> float | None:
+        """The value, for a reading that holds up to that moment."""
+        self.holds = min(self.holds, holds)
+        return None if math.isnan(self) else float(self)
+
+
 class _Wall(NamedTuple):
     """A time as its numbers: `offset` in seconds east of UTC, None where the source gave none."""
 
@@ -128,6 +151,17 @@ def iso(text: str, zone: ZoneInfo) -> str | None:
     except (ValueError, OverflowError):
         return None
     return None if found is None else found.text
+
+
+def is_usual(text: str) -> bool:
+    """Whether a text has the usual shape, `2026-02-03T10:30:00.123Z`, and is a moment: `resolve` gives it back."""
+    if not _utc_shape(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def utc_seconds(text: str) -> float | None:
@@ -356,12 +390,17 @@ def _from_zone(local: datetime, place: _Place) -> datetime:
     """A naive local time as naive UTC (PEP 495)."""
     first = local.replace(tzinfo=place.zone)
     moment = first.astimezone(UTC).replace(tzinfo=None)
-    if place.previous is None:
+    previous = place.previous
+    if previous is None:
         return moment
     second = first.replace(fold=1).astimezone(UTC).replace(tzinfo=None)
     # `second` is later in a repeated hour, earlier in a skipped one, and equal at all other times.
     if second > moment:
-        before = _EPOCH + timedelta(seconds=place.previous)
+        if isinstance(previous, Provisional):
+            previous = previous.told(-math.inf)
+            if previous is None:
+                return moment
+        before = _EPOCH + timedelta(seconds=previous)
         return second if abs(second - before) < abs(moment - before) else moment
     return moment
 
@@ -379,11 +418,16 @@ def _guess_year(wall: _Wall, place: _Place) -> datetime | None:
         if candidate is not None and candidate <= limit:
             found = candidate
             break
-    if found is None or place.previous is None:
+    previous = place.previous
+    if isinstance(previous, Provisional) and found is not None:
+        previous = previous.told((found - _EPOCH).total_seconds() + _DAY)
+    if found is None or previous is None:
         return found
-    before = _EPOCH + timedelta(seconds=place.previous)
+    before = _EPOCH + timedelta(seconds=previous)
     if before - found <= timedelta(seconds=_DAY) or (wall.month == 12 and before.month == 1):
         return found
+    if isinstance(place.previous, Provisional):
+        place.previous.told(-math.inf)
     latest = _EPOCH + timedelta(seconds=place.received + _AHEAD)
     for later in range(year + 1, year + 10):
         candidate = _moment(wall, later, place)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from shipper.model import Batch, Document
+from shipper.model import Batch, Document, Documents, Run
 
 LOG = "9f2c61d0aa01b3e7"
 OTHER_LOG = "00112233445566ff"
@@ -107,9 +107,27 @@ def checkpoint(size: int, log: str = LOG, leaves: int = 3) -> Document:
     )
 
 
+def columns(*documents: Document) -> Documents:
+    """These documents as the agent hands them on. Their ids must be those that belong to their logs and numbers."""
+    runs: list[Run] = []
+    for one in documents:
+        log, _, digits = one.id.partition("-")
+        number = int(digits.removeprefix("c"), 16)
+        before = runs[-1] if runs else None
+        if before and one.index >= 0 and (before.dataset, before.log) == (one.dataset, log):
+            numbers = before.numbers
+            if isinstance(numbers, range) and numbers.stop == number:
+                runs[-1] = before._replace(numbers=range(numbers.start, number + 1), data=[*before.data, one.data])
+                continue
+        runs.append(Run(one.dataset, log, range(number, number + 1), [one.data]))
+    made = Documents(runs)
+    assert made == documents
+    return made
+
+
 def batch(seq: int, *documents: Document, log: str = LOG) -> Batch:
     """A frame of these documents."""
-    return Batch(seq, log, ORIGIN, documents)
+    return Batch(seq, log, ORIGIN, columns(*documents))
 
 
 def frames(count: int = 4, each: int = 3) -> list[Batch]:

@@ -51,7 +51,7 @@ class Connection:
                     flag = name.replace("_", "-")
                     raise UsageError("read options", f"--{flag}", "goes with --opensearch", "--opensearch URL")
             return None
-        from shipper.outputs.opensearch import client_for
+        from shipper.outputs._opensearch_client import client_for
 
         return cls(
             client_for(

@@ -19,7 +19,7 @@ from shipper.config import OpenSearchSection
 from shipper.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
-    from shipper.outputs.opensearch import Client
+    from shipper.outputs._opensearch_client import Client
 
 _KINDS = {"component_templates": "_component_template", "index_templates": "_index_template"}
 
@@ -41,7 +41,7 @@ def _target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _client(url: str, options: Mapping[str, Any]) -> Client:
-    from shipper.outputs.opensearch import client_for
+    from shipper.outputs._opensearch_client import client_for
 
     return client_for(url, **options)
 
@@ -90,7 +90,7 @@ def _words(result: str, *, dry_run: bool) -> str:
 
 def _targets(config_path: Path | None, url: str | None, options: Mapping[str, Any]) -> Iterator[Client]:
     """The client of `--opensearch`, else one for each such output of the configuration."""
-    from shipper.outputs.opensearch import client_of
+    from shipper.outputs._opensearch_client import client_of
 
     if url is not None:
         if config_path is not None:

@@ -14,15 +14,17 @@ Facts: tests/integration/test_opensearch_facts.py (OpenSearch 3.8).
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from itertools import accumulate, repeat
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from shipper.model import Document
+from shipper.model import Document, Documents, Run, datasets, payloads
 from shipper.seal.canonical import exact
 
 ONE_EACH: Final = "took,errors,items.*.status,items.*.error,items.*._index"
@@ -64,24 +66,45 @@ def pattern(namespace: str) -> str:
     return f"logs-fieldtrail.*-{namespace}"
 
 
+_BLOCK: Final = 4096
+_ENDS: Final = tuple(b'%03x"}}\n' % number for number in range(_BLOCK))
+"""How the action lines of a block of ids end; what stands before its last three digits is the same for all of them."""
+
+
 def body(documents: Sequence[Document], namespace: str) -> bytes:
     """The lines that create these documents, each in the data stream of its dataset."""
-    heads: dict[str, bytes] = {}
+    heads = {
+        dataset: b'{"create":{"_index":' + orjson.dumps(stream(dataset, namespace)) + b',"_id":'
+        for dataset in datasets(documents)
+    }
     parts: list[bytes] = []
-    for document in documents:
-        head = heads.get(document.dataset)
-        if head is None:
-            head = b'{"create":{"_index":' + orjson.dumps(stream(document.dataset, namespace)) + b',"_id":'
-            heads[document.dataset] = head
-        parts += (head, _quoted(document.id), b"}}\n", document.data, b"\n")
+    if isinstance(documents, Documents):
+        for run in documents.runs:
+            parts += _lines(heads[run.dataset] + orjson.dumps(run.prefix)[:-1], run)
+    else:
+        for document in documents:
+            parts += (heads[document.dataset], orjson.dumps(document.id), b"}}\n", document.data, b"\n")
     return b"".join(parts)
 
 
-def _quoted(name: str) -> bytes:
-    """An id as JSON text. Ours are hexadecimal digits; a JSON encoder's buffer costs ten times as much as they do."""
-    if name.isascii() and name.replace("-", "").isalnum():
-        return b'"%b"' % name.encode()
-    return orjson.dumps(name)
+def _lines(head: bytes, run: Run) -> list[bytes]:
+    """The texts of a run, four for each document; in a row of ids none of them is made for one document alone."""
+    numbers, count = run.numbers, len(run.data)
+    lines = [b"\n"] * (4 * count)
+    lines[2::4] = run.data
+    if not isinstance(numbers, range):
+        lines[0::4] = repeat(head, count)
+        lines[1::4] = map(b'%014x"}}\n'.__mod__, numbers)
+        return lines
+    at = 0
+    while at < count:
+        block, first = divmod(numbers[at], _BLOCK)
+        some = min(_BLOCK - first, count - at)
+        place, end = 4 * at, 4 * (at + some)
+        lines[place:end:4] = repeat(head + b"%011x" % block, some)
+        lines[place + 1 : end : 4] = _ENDS[first : first + some]
+        at += some
+    return lines
 
 
 _ACTION = 128
@@ -90,20 +113,22 @@ _ACTION = 128
 
 def size(documents: Sequence[Document]) -> int:
     """About the bytes that `body` gives for them."""
-    return sum(len(document.data) + _ACTION for document in documents)
+    return sum(map(len, payloads(documents))) + _ACTION * len(documents)
 
 
 def split(documents: Sequence[Document], limit: int) -> Iterator[Sequence[Document]]:
     """Runs of documents of at most `limit` bytes and `MOST_DOCUMENTS`, but of one document at least."""
-    start, held = 0, 0
-    for at, document in enumerate(documents):
-        length = len(document.data) + _ACTION
-        if at > start and (held + length > limit or at - start >= MOST_DOCUMENTS):
-            yield documents[start:at]
-            start, held = at, 0
-        held += length
-    if start < len(documents):
-        yield documents[start:]
+    count = len(documents)
+    if 0 < count <= MOST_DOCUMENTS and size(documents) <= limit:
+        yield documents  # as usual: batches are made to fit
+        return
+    ends = list(accumulate((len(data) + _ACTION for data in payloads(documents)), initial=0))
+    start = 0
+    while start < count:
+        fitting = bisect_right(ends, ends[start] + limit) - 1
+        stop = min(max(fitting, start + 1), start + MOST_DOCUMENTS)
+        yield documents[start:stop]
+        start = stop
 
 
 def same(ours: bytes, theirs: Any) -> bool:
@@ -256,13 +281,16 @@ class Kind(Enum):
 
 
 class Reply(NamedTuple):
-    """An answer, read. `verdicts` only for ITEMS, one per document.
+    """An answer, read. For ITEMS either `created` or `verdicts`, one per document.
 
-    `pause`: seconds to wait, None = as usual. `uncertain`: documents may have been stored although nothing says so.
+    `created`: all documents are, as usual, created (201), and these are the names of the indexes that took them ("" for
+    an unnamed one). `pause`: seconds to wait, None = as usual. `uncertain`: documents may have been stored although
+    nothing says so.
     """
 
     kind: Kind
     verdicts: Sequence[Verdict] = ()
+    created: frozenset[str] | None = None
     error: str = ""
     pause: float | None = None
     uncertain: bool = False
@@ -300,6 +328,9 @@ def read_reply(answer: Answer, count: int) -> Reply:
 
 
 def _read_items(answer: Answer, count: int) -> Reply:
+    created = _created(answer.body, count)
+    if created is not None:
+        return Reply(Kind.ITEMS, created=created)
     content = answer.json()
     items = content.get("items") if isinstance(content, dict) else None
     if not isinstance(items, list):
@@ -308,10 +339,6 @@ def _read_items(answer: Answer, count: int) -> Reply:
         )
     if len(items) != count:
         return Reply(Kind.RETRY, error=f"answered for {len(items)} of {count} documents", uncertain=True)
-    if content.get("errors") is False:
-        accepted = _accepted(items)
-        if accepted is not None:
-            return Reply(Kind.ITEMS, accepted)
     verdicts = []
     for item in items:
         inner = next(iter(item.values()), None) if isinstance(item, dict) and len(item) == 1 else None
@@ -322,23 +349,35 @@ def _read_items(answer: Answer, count: int) -> Reply:
     return Reply(Kind.ITEMS, verdicts)
 
 
-def _accepted(items: list[Any]) -> list[Verdict] | None:
-    """The verdicts where every item is a plain 201, as usual; else None, and each is read by itself."""
-    known: dict[Any, Verdict] = {}
-    verdicts = []
-    for item in items:
-        inner = item.get("create") if type(item) is dict and len(item) == 1 else None
-        if type(inner) is not dict or inner.get("status") != 201 or "error" in inner:
+_PLAIN = re.compile(rb'\{"took":(?:0|[1-9]\d{0,14}),"errors":false,"items":\[\{')
+_DISTINCT: Final = 16
+_ITEM_BYTES: Final = 500
+
+
+def _created(body: bytes, count: int) -> frozenset[str] | None:
+    """`Reply.created` where every item is a plain 201, as usual; else None, and the answer is read item by item.
+
+    The text is cut wherever two items may meet, and each distinct piece is read once. That is no guess: if the pieces
+    are JSON objects, commas between them make them the elements of the array.
+    """
+    head = _PLAIN.match(body)
+    if head is None or not body.endswith(b"}]}"):
+        return None
+    pieces = body[head.end() : -3].split(b"},{")
+    distinct = set(pieces)
+    if len(pieces) != count or len(distinct) > _DISTINCT or max(map(len, distinct)) > _ITEM_BYTES:
+        return None
+    places = set()
+    for piece in distinct:
+        try:
+            item = orjson.loads(b"{%b}" % piece)
+        except orjson.JSONDecodeError:
             return None
-        place = inner.get("_index", "")
-        one = known.get(place) if type(place) is str else None
-        if one is None:
-            one = verdict(inner)
-            if one is None:
-                return None
-            known[place] = one
-        verdicts.append(one)
-    return verdicts
+        read = verdict(item.get("create")) if len(item) == 1 else None
+        if read is None or read.status != 201:
+            return None
+        places.add(read.place)
+    return frozenset(places)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -17,7 +17,7 @@ from shipper.outputs._when import parse_when
 from shipper.seal.sources import RawDocument
 
 if TYPE_CHECKING:
-    from shipper.outputs.opensearch import Client
+    from shipper.outputs._opensearch_client import Client
 
 DEFAULT_INDEX: Final = "logs-fieldtrail.*"
 

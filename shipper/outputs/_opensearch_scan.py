@@ -23,7 +23,7 @@ from shipper.outputs._bulk import error_of
 from shipper.outputs._opensearch_errors import explain
 
 if TYPE_CHECKING:
-    from shipper.outputs.opensearch import Client
+    from shipper.outputs._opensearch_client import Client
 
 _KEEP_ALIVE: Final = "5m"
 _SETTLE_TRIES: Final = 5

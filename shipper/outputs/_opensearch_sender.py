@@ -10,16 +10,15 @@ streams are searched for the batch before it is sent: a rollover in between woul
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from shipper.errors import UnavailableError
-from shipper.model import Batch, Document, Receipt, Refusal
+from shipper.model import Batch, Document, Receipt, Refusal, datasets
 from shipper.outputs._bulk import (
     LONG_PAUSE,
     ONE_EACH,
@@ -39,11 +38,12 @@ from shipper.outputs._bulk import (
     summary,
     systemic,
 )
+from shipper.outputs._gzip import quickest
 from shipper.outputs._opensearch_errors import NoAnswerError
 from shipper.templates import templates
 
 if TYPE_CHECKING:
-    from shipper.outputs.opensearch import Client
+    from shipper.outputs._opensearch_client import Client
 
 OLDEST: Final = (2, 12)
 """The first version that has every field type of our templates (match_only_text)."""
@@ -68,14 +68,32 @@ class _HoldError(Exception):
 
 
 class _Tally:
-    """What has become of each document of a batch."""
+    """What has become of each document of a batch.
+
+    As long as every answer is the usual one, the documents that are there are the first of the batch and one number
+    tells; `pending` is made when it has to be known of each by itself.
+    """
 
     def __init__(self, documents: Sequence[Document]) -> None:
         self.total = len(documents)
-        self.pending = {document.id: document for document in documents}
         self.refused: list[Refusal] = []
         self.fork: list[Document] = []
         self.accepted = 0
+        self._documents = documents
+        self._first = 0
+        """Where what is not there yet begins, before `pending` is made."""
+        self._pending: dict[str, Document] | None = None
+
+    @property
+    def pending(self) -> dict[str, Document]:
+        """What is not decided, by id and in order."""
+        if self._pending is None:
+            self._pending = {document.id: document for document in self._documents[self._first :]}
+        return self._pending
+
+    def left(self) -> Sequence[Document]:
+        """What is not decided, in order."""
+        return self._documents[self._first :] if self._pending is None else tuple(self._pending.values())
 
     def settle(self, document: Document) -> None:
         """It is there."""
@@ -83,10 +101,10 @@ class _Tally:
             self.accepted += 1
 
     def settle_all(self, documents: Sequence[Document]) -> None:
-        """All of them are there."""
-        if len(documents) == len(self.pending):
+        """All of them, which stand one after the other in the batch, are there."""
+        if self._pending is None and documents[0].id == self._documents[self._first].id:
+            self._first += len(documents)
             self.accepted += len(documents)
-            self.pending.clear()
             return
         for document in documents:
             self.settle(document)
@@ -103,7 +121,7 @@ class _Tally:
 
     def receipt(self, error: str = "", pause: float | None = None) -> Receipt:
         """The account: whatever is not decided is to be sent again."""
-        retry = tuple(self.pending.values())
+        retry = self.left()
         delivered = self.total - len(retry) - len(self.refused) - len(self.fork)
         return Receipt(delivered, self.refused, retry, error if retry else "", pause if retry else None, self.fork)
 
@@ -112,7 +130,8 @@ class Sender:
     """Delivers batches through a client. `batch_bytes`: the size of a request before compression."""
 
     def __init__(self, client: Client, *, batch_bytes: int, compress: bool) -> None:
-        self._client, self._compress = client, compress
+        self._client = client
+        self._compress = quickest() if compress else None
         self._ceiling = self._limit = batch_bytes
         self._checked: set[str] = set()
         self._uncertain = True
@@ -143,7 +162,7 @@ class Sender:
         try:
             if batch.namespace not in self._checked:
                 self.check_server()
-                self.check_templates(batch.namespace, {document.dataset for document in batch.documents})
+                self.check_templates(batch.namespace, datasets(batch.documents))
                 self._checked.add(batch.namespace)
             if self._uncertain:
                 self._find(tally, batch.namespace)
@@ -221,7 +240,7 @@ class Sender:
         """Settle what the streams hold already, in whichever backing index."""
         op, where = "look for what is there already", pattern(namespace)
         self._client.ask(op, "POST", f"/{where}/_refresh", absent=True)
-        documents = list(tally.pending.values())
+        documents = tally.left()
         for at in range(0, len(documents), _LOOK_UP):
             part = {document.id: document for document in documents[at : at + _LOOK_UP]}
             query = {"size": 10_000, "query": {"ids": {"values": list(part)}}, "sort": ["_doc"]}
@@ -245,7 +264,7 @@ class Sender:
 
         A request that fails as a whole over one of its documents is halved until that document stands alone.
         """
-        queue = deque(split(list(tally.pending.values()), self._limit))
+        queue = deque(split(tally.left(), self._limit))
         suspects: list[tuple[Document, Reply]] = []
         splits = 0
         while queue and splits < _MOST_SPLITS:
@@ -253,7 +272,11 @@ class Sender:
             reply = self._request(part, namespace)
             if reply.kind is Kind.ITEMS:
                 self._broken = ("", 0)
-                self._settle(part, reply.verdicts, tally)
+                if reply.created is not None:
+                    tally.settle_all(part)
+                    self._look_at(reply.created)
+                else:
+                    self._settle(part, reply.verdicts, tally)
                 self._limit = min(self._ceiling, self._limit + self._limit // 5)
             elif reply.kind is Kind.TOO_LARGE and len(part) == 1:
                 tally.refuse(Refusal(part[0], reply.type, reply.error))
@@ -298,8 +321,8 @@ class Sender:
     def _request(self, part: Sequence[Document], namespace: str) -> Reply:
         data = body(part, namespace)
         headers = {"content-type": "application/x-ndjson"}
-        if self._compress:
-            data = gzip.compress(data, 1, mtime=0)
+        if self._compress is not None:
+            data = self._compress(data)
             headers["content-encoding"] = "gzip"
         params = {
             "filter_path": ONE_EACH,
@@ -318,11 +341,6 @@ class Sender:
 
     def _settle(self, part: Sequence[Document], verdicts: Sequence[Verdict], tally: _Tally) -> None:
         """Each item's consequence; `_HoldError` when one of them is to be tried again."""
-        # A usual answer has one and the same verdict for all documents of an index.
-        distinct = {id(one): one for one in verdicts}.values()
-        if all(one.fate is Fate.DELIVERED and (not one.place or one.place.startswith(".ds-")) for one in distinct):
-            tally.settle_all(part)
-            return
         paired = list(zip(part, verdicts, strict=True))
         taken = [(document, one.place) for document, one in paired if one.fate is Fate.EXISTS]
         common = systemic(verdicts)
@@ -331,10 +349,9 @@ class Sender:
         for document, one in paired:
             if one.fate is Fate.DELIVERED:
                 tally.settle(document)
-                if one.place and not one.place.startswith(".ds-"):
-                    self._checked.clear()  # no data stream took it: the templates are gone, and the check will say so
             elif one.fate is Fate.REFUSED and one.type != common:
                 tally.refuse(Refusal(document, one.type, one.reason, one.field))
+        self._look_at({one.place for one in verdicts if one.fate is Fate.DELIVERED})
         for at in range(0, len(taken), _LOOK_UP):
             self._compare(taken[at : at + _LOOK_UP], tally)
         if common is not None:
@@ -345,6 +362,11 @@ class Sender:
             slow = any(one.fate is Fate.PAUSE for one in waiting)
             text = summary(verdicts, lambda one: one.fate in {Fate.RETRY, Fate.PAUSE})
             raise _HoldError(text, LONG_PAUSE if slow else None)
+
+    def _look_at(self, places: Iterable[str]) -> None:
+        """Have the templates checked again where no data stream took a document: then they are gone."""
+        if any(place and not place.startswith(".ds-") for place in places):
+            self._checked.clear()
 
     def _compare(self, taken: Sequence[tuple[Document, str]], tally: _Tally) -> None:
         """An `_id` that is taken: delivered where the same document holds it, else a fork. By id, so never stale."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipper.errors import ConfigError, DiskError
 from shipper.fs import Fs, RealFs, write_all
-from shipper.model import Batch, Receipt
+from shipper.model import Batch, Receipt, payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -175,7 +175,7 @@ class FileOutput:
         """Append the batch; on any error of the disk nothing of it counts as written."""
         if self._broken or self._handle is None:
             return Receipt(0, retry=batch.documents, error=f"archive {self.path}: {self._broken or 'not open'}")
-        data = b"".join([b"%b\n" % document.data for document in batch.documents])
+        data = b"\n".join([*payloads(batch.documents), b""])
         try:
             self._follow()
             if self._rotate_at is not None and self._length >= self._rotate_at and self._synced == self._length:

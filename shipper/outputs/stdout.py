@@ -13,7 +13,7 @@ import select
 from typing import TYPE_CHECKING, Any
 
 from shipper.errors import DiskError
-from shipper.model import Batch, Receipt
+from shipper.model import Batch, Receipt, payloads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ class StdoutOutput:
 
     def deliver(self, batch: Batch) -> Receipt:
         """Write the batch; documents whose line was not written whole are sent again."""
-        lines = [b"%b\n" % document.data for document in batch.documents]
+        lines = [b"%b\n" % data for data in payloads(batch.documents)]
         parts = list(lines)
         if self._torn is not None:
             line, rest = self._torn

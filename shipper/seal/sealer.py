@@ -7,10 +7,10 @@ is never signed again (sealing.md 9).
 
 from __future__ import annotations
 
-import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from shipper.seal.note import log_id
@@ -32,6 +32,19 @@ class LogName:
         return cls(origin, log_id(origin))
 
 
+def hash_leaves(bodies: Sequence[bytes], random_bytes: Callable[[int], bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Nonces (22 base64url characters each) and leaf hashes of canonical documents, in order.
+
+    A leaf does not depend on the documents before it, so any process may hash it; `random_bytes`: n -> n random bytes.
+    """
+    pool = random_bytes(len(bodies) * NONCE_BYTES)
+    nonces = [pool[at : at + NONCE_BYTES] for at in range(0, len(pool), NONCE_BYTES)]
+    # Filled up to 18 bytes, each nonce has its own 24 characters, of which the first 22 are its base64url.
+    texts = urlsafe_b64encode(b"\0\0".join([*nonces, b""]))
+    leaves = [sha256(b"\0%b%b" % (nonce, body)).digest() for nonce, body in zip(nonces, bodies, strict=True)]
+    return [texts[at : at + 22] for at in range(0, len(texts), 24)], leaves
+
+
 @dataclass(slots=True)
 class Sealer:
     """Position at the end of one log.
@@ -42,29 +55,21 @@ class Sealer:
 
     log: LogName
     tree: Tree
-    nonces: Callable[[int], bytes]
-    """n -> n random bytes."""
     checked_size: int = 0
     checked_frontier: list[bytes] = field(default_factory=list)
     open_leaves: list[bytes] = field(default_factory=list)
 
-    def seal(self, bodies: Sequence[bytes]) -> list[bytes]:
-        """The shipped bytes of canonical documents, in order; the tree grows by as many leaves."""
-        count = len(bodies)
-        pool = self.nonces(count * NONCE_BYTES)
-        nonces = [pool[at : at + NONCE_BYTES] for at in range(0, len(pool), NONCE_BYTES)]
-        # Filled up to 18 bytes, each nonce has its own 24 characters, of which the first 22 are its base64url.
-        texts = urlsafe_b64encode(b"\0\0".join([*nonces, b""]))
-        sha256 = hashlib.sha256
-        index = self.tree.size
-        middle = b'"log":"%b","n":"' % self.log.id.encode()
-        leaves: list[bytes] = []
-        shipped: list[bytes] = []
-        for at, (nonce, body) in enumerate(zip(nonces, bodies, strict=True)):
-            leaves.append(sha256(b"\x00%b%b" % (nonce, body)).digest())
-            shipped.append(
-                b'%b,"seal":{"i":%d,%b%b"}}' % (body[:-1], index + at, middle, texts[24 * at : 24 * at + 22])
-            )
+    def seal(self, bodies: Sequence[bytes], nonces: Sequence[bytes], leaves: Sequence[bytes]) -> list[bytes]:
+        """The shipped bytes of canonical documents, in order; the tree grows by as many leaves.
+
+        `nonces` and `leaves`: what `hash_leaves` gave for these documents.
+        """
+        middle = f'"log":"{self.log.id}","n":"'.encode()
+        size = self.tree.size
+        shipped = [
+            b'%b,"seal":{"i":%d,%b%b"}}' % (body[:-1], index, middle, nonce)
+            for index, body, nonce in zip(range(size, size + len(bodies)), bodies, nonces, strict=True)
+        ]
         self.tree.extend(leaves)
         self.open_leaves.extend(leaves)
         return shipped

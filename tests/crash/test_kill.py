@@ -175,7 +175,7 @@ def test_a_hundred_thousand_lines_survive_twenty_kills_on_every_output(place, re
     namespace = f"kill{seed}"
     if opensearch is not None:
         from shipper.commands.siem import install
-        from shipper.outputs.opensearch import Client
+        from shipper.outputs._opensearch_client import Client
 
         with contextlib.closing(Client([opensearch.url])) as client:
             list(install(client))

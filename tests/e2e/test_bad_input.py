@@ -74,7 +74,7 @@ def test_a_bad_configuration_is_refused_with_its_place(tmp_path, text, said):
 
 def test_all_problems_are_told_at_once(tmp_path):
     path = tmp_path / "c.yaml"
-    path.write_text("agent: {workers: 9}\nseal: {interval: x}\ninputs: [{id: a}]\noutputs: [{id: '!', type: store}]\n")
+    path.write_text("agent: {workers: 99}\nseal: {interval: x}\ninputs: [{id: a}]\noutputs: [{id: '!', type: store}]\n")
     done = inside("validate", "-c", path)
     assert done.code == 78
     for place in ("agent.workers: ", "seal.interval: ", "inputs[0].type: ", "outputs[0].id: "):

@@ -41,16 +41,55 @@ def alone(tmp_path, monkeypatch):
 # -- help --------------------------------------------------------------------------------------------------------------
 
 
-def test_help_is_quick_because_it_imports_nothing_heavy(tmp_path):
+def imported(tmp_path, *words):
+    """The modules that a command imports, {top-level name: threads}, told by the interpreter's own audit events."""
     code = (
-        "import sys; from shipper.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: print([m for m in ('opensearchpy', 'pydantic', 'structlog', 'rich') if m in sys.modules])"
+        "import sys, threading\n"
+        "seen = []\n"
+        "def hook(event, args):\n"
+        "    if event == 'import': seen.append((args[0].partition('.')[0], threading.current_thread().name))\n"
+        "sys.addaudithook(hook)\n"
+        "from shipper.cli import main\n"
+        f"try: main({[str(word) for word in words]!r})\n"
+        "except SystemExit: print(sorted(set(seen)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment(tmp_path), check=True)
-    text = done.stdout.decode()
-    assert ast.literal_eval(text.splitlines()[-1]) == []
+    threads = {}
+    for name, thread in ast.literal_eval(done.stdout.decode().splitlines()[-1]):
+        threads.setdefault(name, set()).add(thread)
+    return threads, done.stdout.decode()
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy(tmp_path):
+    modules, text = imported(tmp_path, "--help")
+    heavy = {
+        "asyncio",
+        "cryptography",
+        "mappings",
+        "opensearchpy",
+        "orjson",
+        "parsers",
+        "pydantic",
+        "rich",
+        "structlog",
+    }
+    assert "click" in modules
+    assert set(modules) & {*heavy, "sqlite3", "ssl", "watchdog", "yaml"} == set()
     assert all(f"  {name} " in text for name in _COMMANDS)
+
+
+def test_the_start_waits_neither_for_the_client_of_opensearch_nor_for_watchdog(tmp_path):
+    log, config = tmp_path / "app.log", tmp_path / "fieldtrail.yaml"
+    log.write_text('{"event":"started"}\n')
+    config.write_text(
+        f"agent: {{state_dir: {tmp_path / 'state'}, shutdown_grace: 100ms}}\n"
+        f"inputs: [{{id: app, type: file, paths: ['{log}'], format: json}}]\n"
+        "outputs: [{id: siem, type: opensearch, hosts: ['http://127.0.0.1:9']}]\n"
+    )
+    modules, _ = imported(tmp_path, "run", "--once", "-c", config)
+    assert modules["opensearchpy"] == {"output-siem"}
+    assert "MainThread" not in modules.get("urllib3", set())
+    assert "watchdog" not in modules
 
 
 @pytest.mark.parametrize("command", _COMMANDS)

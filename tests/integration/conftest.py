@@ -62,7 +62,7 @@ def namespace(ask):
 def templates(opensearch):
     """Our index templates, installed."""
     from shipper.commands.siem import install
-    from shipper.outputs.opensearch import Client
+    from shipper.outputs._opensearch_client import Client
 
     client = Client([opensearch.url])
     try:

@@ -28,7 +28,7 @@ class Request:
 
     def answer(self, status, content=b"", **headers):
         """A complete response; names of headers are written with _ for -."""
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        data = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
         self.handler.send_response(status)
         given = {"content_type": "application/json", **headers}
         for name, value in given.items():

@@ -1,13 +1,15 @@
 """The output against a server that misbehaves on demand: one test for each way in which `_bulk` can go wrong."""
 
 import itertools
+import threading
 
 import orjson
 import pytest
 
 from shipper.config import OpenSearchSection
 from shipper.errors import UnavailableError
-from shipper.outputs.opensearch import Client, OpenSearchOutput, probe
+from shipper.outputs._opensearch_client import Client, probe
+from shipper.outputs.opensearch import OpenSearchOutput
 from tests.integration import faulty_opensearch as faulty
 from tests.integration.faulty_opensearch import FaultyOpenSearch
 from tests.shipped import LOG, batch, change, checkpoint, control, document
@@ -87,6 +89,21 @@ def test_the_server_and_its_templates_are_checked_once_and_not_for_every_batch(s
     assert server.asked["GET "] == server.asked["GET _index_template"] == 1
 
 
+@pytest.mark.parametrize(
+    "answer", [faulty.good, faulty.items(lambda one: None if one == identity(2) else {"status": 200})]
+)
+def test_a_document_that_a_plain_index_took_has_the_templates_checked_again(server, opened, monkeypatch, answer):
+    output = opened(server.url)
+    output.deliver(batch(0, *documents(2)))
+    monkeypatch.setattr(server, "backing", lambda stream: stream)
+    server.faults = [answer]
+    assert told(output.deliver(batch(1, *documents(2, 2)))) == (2, 0, 0, 0)
+    server.templates = {}
+    receipt = output.deliver(batch(2, *documents(2, 4)))
+    assert told(receipt) == (0, 0, 0, 2)
+    assert "index templates are missing" in receipt.error
+
+
 def test_a_batch_without_documents_is_delivered(server, opened):
     assert told(opened(server.url).deliver(batch(0))) == (0, 0, 0, 0)
 
@@ -150,6 +167,32 @@ def test_the_next_request_has_its_full_time_after_one_that_ran_out_of_it(server)
         client.request("POST", "/_bulk", body=b"")
     assert client.request("GET", "/").status == 200
     client.close()
+
+
+def test_a_request_with_less_time_than_the_one_before_ends_in_its_own_time(server):
+    client = Client([server.url], timeout=60)
+    client.request("GET", "/")
+    server.faults = [faulty.drip]
+    with pytest.raises(UnavailableError, match=r"within 0\.2 s"):
+        client.request("POST", "/_bulk", body=b"", timeout=0.2)
+    client.close()
+
+
+def test_one_thread_watches_over_all_requests_and_ends_with_the_client(server):
+    def watching():
+        return sum(thread.name == "request-watch" for thread in threading.enumerate())
+
+    others = watching()
+    client = Client([server.url])
+    for _ in range(3):
+        client.request("GET", "/")
+        assert watching() == others + 1
+    client.close()
+    client.close()
+    assert watching() == others
+    assert client.request("GET", "/").status == 200
+    client.close()
+    assert watching() == others
 
 
 def test_a_server_that_is_away_is_waited_for(server, opened):

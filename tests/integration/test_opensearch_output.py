@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -15,6 +16,9 @@ from shipper.commands.siem import install
 from shipper.config import AuthSection, BasicAuth, OpenSearchSection, TlsSection
 from shipper.errors import ConfigError, UnavailableError, UsageError
 from shipper.model import Batch, Document
+from shipper.outputs import _opensearch_sender
+from shipper.outputs._bulk import read_reply
+from shipper.outputs._opensearch_client import Client, client_for, probe
 from shipper.outputs._opensearch_reader import (
     CONTROL,
     DEFAULT_INDEX,
@@ -25,13 +29,13 @@ from shipper.outputs._opensearch_reader import (
 )
 from shipper.outputs._opensearch_scan import Snapshot
 from shipper.outputs._when import instant
-from shipper.outputs.opensearch import Client, OpenSearchOutput, client_for, probe
+from shipper.outputs.opensearch import OpenSearchOutput
 from shipper.seal.verify import verify
 from tests.integration import nginx
 from tests.integration.conftest import absent
 from tests.integration.opensearch.server import url_from_environment
 from tests.sealed import small_log, trust
-from tests.shipped import LOG, ORIGIN, change, checkpoint, control, document
+from tests.shipped import LOG, ORIGIN, change, checkpoint, columns, control, document
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOW = 1_770_200_000.0
@@ -65,7 +69,7 @@ def client(opensearch):
 @pytest.fixture
 def batch(namespace):
     def make(*documents, seq=0):
-        return Batch(seq, LOG, ORIGIN, documents, namespace)
+        return Batch(seq, LOG, ORIGIN, columns(*documents), namespace)
 
     return make
 
@@ -192,6 +196,22 @@ def test_documents_are_stored_byte_for_byte(client, opened, batch, ours):
     assert list(pull_documents(client, now=NOW, index=ours)) == [one.data for one in sent]
 
 
+def test_an_answer_that_accepts_all_has_the_form_that_is_read_without_looking_at_each_item(
+    opened, batch, namespace, monkeypatch
+):
+    replies = []
+
+    def reading(answer, count):
+        replies.append(read_reply(answer, count))
+        return replies[-1]
+
+    monkeypatch.setattr(_opensearch_sender, "read_reply", reading)
+    assert told(opened().deliver(batch(*documents(3), control(3), document(4)))) == (5, 0, 0, 0)
+    (reply,) = replies
+    streams = {name.removeprefix(".ds-")[: -len("-000001")] for name in reply.created}
+    assert streams == {f"logs-fieldtrail.change-{namespace}", f"logs-fieldtrail.log-{namespace}"}
+
+
 def test_a_batch_that_is_delivered_again_is_delivered_and_stands_there_once(opened, batch, found):
     sent = [*documents(400), control(400), checkpoint(401)]
     output = opened()
@@ -251,7 +271,7 @@ def test_values_of_the_wrong_kind_are_kept_and_only_not_indexed(opened, batch, f
 
 def test_an_id_that_is_too_long_fails_the_request_and_is_found_by_halving(opened, batch, found):
     bad = document(7)._replace(id="x" * 600)
-    receipt = opened().deliver(batch(*documents(7), bad, *documents(8, 8)))
+    receipt = opened().deliver(replace(batch(), documents=[*documents(7), bad, *documents(8, 8)]))
     assert told(receipt) == (15, 1, 0, 0)
     assert receipt.refused[0].document == bad
     assert len(found()) == 15

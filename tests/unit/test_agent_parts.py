@@ -20,6 +20,7 @@ from shipper.model import Batch, Document, Receipt, Refusal
 from shipper.pipeline import Lines
 from shipper.recover import State, Watermark, continue_log, state_of
 from shipper.replay import replay
+from shipper.seal.sealer import hash_leaves
 from shipper.seal.tree import Tree
 from tests.tailing import StandingClock
 
@@ -45,7 +46,8 @@ def part(*numbers):
     ]
     source = {"input": "app", "path": "/a", "stream": "s", "from": 0, "to": 1, "lines": len(bodies)}
     counts = {"events": len(bodies), "rejected": 0, "no_change": 0, "mac": "00"}
-    return Lines(bodies, ["fieldtrail.change"] * len(bodies), {**source, **counts})
+    routes = [["fieldtrail.change", len(bodies)]] if bodies else []
+    return Lines(bodies, routes, *hash_leaves(bodies, bytes), {**source, **counts})
 
 
 class Log:

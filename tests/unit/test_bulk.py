@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipper.model import Documents, Run
 from shipper.outputs import _bulk
 from shipper.outputs._bulk import Answer, Fate, Kind, Verdict, read_reply, retry_after, same, split, systemic, verdict
 from shipper.outputs._opensearch_scan import raw_sources
@@ -41,6 +42,26 @@ def test_a_body_has_an_action_and_the_untouched_bytes_of_each_document():
     ]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["fieldtrail.change", "fieldtrail.checkpoint", 'odd"%dataset']),
+            st.sampled_from([0, 4094, 4095, 4096, 2**24 - 1, 2**53 - 5000]),
+            st.sampled_from([0, 1, 3, 4097]),
+            st.booleans(),
+        ),
+        max_size=3,
+    )
+)
+def test_columns_make_the_same_body_as_their_documents_one_by_one(drawn):
+    made = Documents(
+        Run(dataset, LOG, range(first, first + count) if row else [*range(first, first + count)], [b"{}"] * count)
+        for dataset, first, count, row in drawn
+    )
+    assert _bulk.body(made, "h%r") == _bulk.body(list(made), "h%r")
+
+
 def test_an_id_with_quotes_stays_one_string():
     one = document(0)._replace(id='a","_index":"other')
     assert json.loads(_bulk.body([one], "x").split(b"\n")[0])["create"]["_id"] == 'a","_index":"other'
@@ -54,6 +75,17 @@ def test_splitting_keeps_every_document_in_order_and_each_part_within_the_limit(
     assert [one for part in parts for one in part] == documents
     assert all(parts)
     assert all(len(part) == 1 or _bulk.size(part) <= limit for part in parts)
+    assert [len(part) for part in split(columns_of(documents), limit)] == [len(part) for part in parts]
+
+
+def columns_of(documents):
+    return Documents([Run("fieldtrail.change", LOG, range(len(documents)), [one.data for one in documents])])
+
+
+def test_a_part_takes_as_much_as_the_limit_allows():
+    documents = [document(0)._replace(data=b"x" * 72)] * 7
+    assert [len(part) for part in split(documents, 599)] == [2, 2, 2, 1]
+    assert [len(part) for part in split(documents, 600)] == [3, 3, 1]
 
 
 def test_a_request_never_holds_more_documents_than_a_bulk_should():
@@ -191,6 +223,118 @@ def bulk(*inner, errors=True):
     return answer(200, {"took": 1, "errors": errors, "items": [{"create": one} for one in inner]})
 
 
+def compact(items, errors="false"):
+    """An answer as OpenSearch writes it, of items as text."""
+    return answer(200, b'{"took":1,"errors":%b,"items":[%b]}' % (errors.encode(), ",".join(items).encode()))
+
+
+CREATED = '{"create":{"_index":".ds-a-000001","status":201}}'
+
+
+def test_an_answer_that_accepts_all_names_the_indexes_and_gives_no_verdict_on_each():
+    plain = read_reply(compact([CREATED] * 3), 3)
+    assert plain == _bulk.Reply(Kind.ITEMS, created=frozenset({".ds-a-000001"}))
+    mixed = read_reply(compact([CREATED, '{"create":{"_index":"x","status":201}}', '{"create":{"status":201}}']), 3)
+    assert mixed.created == {".ds-a-000001", "x", ""}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"create":{"_index":".ds-a-000001","status":200}}',
+        '{"create":{"_index":".ds-a-000001","status":201,"error":{"type":"x"}}}',
+        '{"create":{"_index":".ds-a-000001","status":201,"status":409}}',
+        '{"index":{"_index":".ds-a-000001","status":201}}',
+        '{"create":{"status":201,"_index":"%s"}}' % ("x" * 600),
+    ],
+)
+def test_one_odd_item_has_all_of_them_read_one_by_one(odd):
+    reply = read_reply(compact([CREATED, odd, CREATED]), 3)
+    assert reply.created is None
+    assert reply.verdicts or reply.error
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [CREATED] * 2,
+        [CREATED] * 4,
+        [CREATED, "", CREATED],
+        [CREATED, "{}", CREATED],
+        [CREATED, "{]", CREATED],
+        [CREATED, '{"create":{"status":201},"x":[{"a":1},{"create":{"status":201}}'],
+        [CREATED, '{"create":{"status":201}}],"items":[{"create":{"status":201}}', CREATED],
+        [CREATED, '{"create":{"_index":"a},{b","status":201}}'],
+    ],
+)
+def test_an_answer_of_pieces_that_are_no_items_is_not_taken_for_acceptance(items):
+    assert read_reply(compact(items), 3).created is None
+
+
+@pytest.mark.parametrize("end", [b"", b"]", b"}", b"]]", b"}}", b"]}x", b"],}", b'],"errors":true}', b'],"items":[]}'])
+def test_an_answer_that_ends_otherwise_is_not_taken_for_acceptance(end):
+    good = compact([CREATED] * 3)
+    assert good.body.endswith(b"]}")
+    reply = read_reply(good._replace(body=good.body[:-2] + end), 3)
+    assert reply.created is None
+    assert reply.verdicts or reply.error
+
+
+def by_item(reply, count):
+    """The same answer read item by item: a space in it takes it off the quick way."""
+    assert reply.body.startswith(b'{"took"')
+    return read_reply(reply._replace(body=b" " + reply.body), count)
+
+
+_ITEM = st.sampled_from(
+    [
+        CREATED,
+        CREATED,
+        '{"create":{"_index":".ds-b-000002","status":201}}',
+        '{"create":{"status":201}}',
+        '{"create":{"status":200}}',
+        '{"create":{"status":201.0}}',
+        '{"create":{"status":2010}}',
+        '{"create":{"_index":7,"status":201}}',
+        '{"create":{"_index":"x},{y","status":201}}',
+        '{"create":{"_index":"]}","status":201}}',
+        '{"create":{"status":409,"error":{"type":"version_conflict_engine_exception"}}}',
+        '{"create":{"status":201,"error":null}}',
+        '{"create":{"status":201},"index":{"status":201}}',
+        '{"create":[{"status":201},{"status":201}]}',
+        '{"delete":{"status":201}}',
+        "{}",
+        "null",
+        "[]",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(_ITEM, min_size=1, max_size=5), st.sampled_from(["false", "true", "null"]), st.data())
+def test_the_quick_reading_accepts_nothing_that_the_reading_by_item_does_not(items, errors, data):
+    reply = compact(items, errors)
+    if data.draw(st.booleans()):
+        # A mutated answer: one stretch of it replaced by something else, often by a piece of itself.
+        body = reply.body
+        start = data.draw(st.integers(10, len(body)))
+        end = data.draw(st.integers(start, min(len(body), start + 60)))
+        other = data.draw(st.integers(0, len(body)))
+        piece = data.draw(
+            st.sampled_from([body[other : other + end - start + 3], b"},{", b"]}", b"}", b'"', b"1", b""])
+        )
+        reply = reply._replace(body=body[:start] + piece + body[end:])
+    count = data.draw(st.sampled_from([len(items), len(items) + 1, max(1, len(items) - 1)]))
+    quick, slow = read_reply(reply, count), by_item(reply, count)
+    assert slow.created is None
+    if quick.created is None:
+        assert quick == slow
+    else:
+        assert slow.kind is Kind.ITEMS and len(slow.verdicts) == count
+        assert {(one.fate, one.status) for one in slow.verdicts} == {(Fate.DELIVERED, 201)}
+        assert {one.place for one in slow.verdicts} == quick.created
+
+
 def test_items_are_read_in_the_order_of_the_request():
     reply = read_reply(bulk({"status": 201}, failed(429, "x"), {"status": 201}), 3)
     assert reply.kind is Kind.ITEMS
@@ -222,7 +366,7 @@ def test_an_answer_that_does_not_fit_decides_nothing_and_leaves_a_doubt(reply):
     assert read.kind is Kind.RETRY
     assert read.uncertain
     assert read.error
-    assert not read.verdicts
+    assert not read.verdicts and read.created is None
 
 
 def test_errors_false_is_not_believed_against_the_items():
@@ -318,7 +462,7 @@ def test_whatever_a_server_answers_is_read_and_never_taken_for_a_delivery(status
     reply = read_reply(Answer(status, {}, content), count)
     if reply.kind is Kind.ITEMS:
         assert 200 <= status < 300
-        assert len(reply.verdicts) == count
+        assert len(reply.verdicts) == count and reply.created is None
     else:
         assert reply.error
         assert not reply.verdicts

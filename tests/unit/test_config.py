@@ -84,7 +84,7 @@ def test_a_size_is_bytes(text, expected):
         ("inputs: {}", "inputs", "Input should be a valid tuple"),
         ("inputs: [{id: 'a b', type: stdin}]", "inputs[0].id", "String should match pattern"),
         ("agent: {name: 'a b'}", "agent.name", "must not contain spaces or '+': it names the signing key"),
-        ("agent: {workers: 2}", "agent.workers", "Input should be less than or equal to 1"),
+        ("agent: {workers: 33}", "agent.workers", "Input should be less than or equal to 32"),
         ("privacy: {rules: [{action: drop}]}", "privacy.rules[0]", "at least one of field, category, sensitivity"),
         ("formats: {a: {decode: xml}}", "formats.a.decode", "Input should be 'json'"),
         ("formats: {a: {decode: json, changes: {}}}", "formats.a.changes", "give either list or pairs"),

@@ -500,17 +500,21 @@ class Quiet:
     """Stands for an event of watchdog."""
 
 
-def test_a_hint_wakes_the_reader_and_sets_flags_only():
+def test_a_hint_wakes_the_reader_and_names_the_file():
     wake = threading.Event()
     hints = Hints(wake)
-    assert not hints.changed()
-    hints.poke(moved=False)
+    assert hints.changed() == []
+    for name in ("/logs/app.log", "/logs/web.log", "/logs/app.log"):
+        hints.written(name)
     assert wake.is_set() and not hints.moved
-    assert hints.changed() and not hints.changed()
-    hints.poke(moved=True)
-    assert hints.moved
+    assert sorted(hints.changed()) == ["/logs/app.log", "/logs/web.log"]
+    assert hints.changed() == []
+    wake.clear()
+    hints.poke()
+    hints.written("/logs/app.log")
+    assert wake.is_set() and hints.moved
     hints.clear()
-    assert not hints.moved and not hints.changed()
+    assert not hints.moved and hints.changed() == []
 
 
 def test_directories_that_cannot_be_watched_are_no_error_and_say_why(tmp_path, monkeypatch):
@@ -568,6 +572,94 @@ def test_a_directory_replaced_by_another_is_watched_anew(tmp_path):
         assert hints.whole
     finally:
         hints.close()
+
+
+@pytest.fixture
+def watched(make):
+    """An input that holds two of three files open and is told of writes by the test, as if inotify did."""
+    t = make("*.log", use_watchdog=True, max_open_files=2)
+    for name in ("a.log", "b.log", "c.log"):
+        t.write(name, f"first of {name}\n")
+    t.read(wait=0)
+    t.read(wait=0)
+    source = t.start()
+    hints = source._hints
+    assert hints is not None and hints.whole
+    hints._stop()  # the threads: what is told comes from the test alone
+    hints.update = lambda directories, now: None
+    hints.clear = lambda: None
+    hints.whole = True
+    for _ in range(4):  # until nothing waits for a scan any more
+        t.read(wait=1.0)
+    return t, hints
+
+
+def scans_of(t, monkeypatch):
+    """The monotonic times of the scans from now on, as a list that grows."""
+    times, discovery = [], t.start()._discovery
+    scan = discovery.scan
+    monkeypatch.setattr(discovery, "scan", lambda: times.append(t.clock.mono) or scan())
+    return times
+
+
+def test_a_line_in_a_file_that_is_not_open_is_read_when_it_is_told_of(watched, monkeypatch):
+    t, hints = watched
+    scans = scans_of(t, monkeypatch)
+    for name in ("a.log", "b.log", "c.log"):
+        t.write(name, f"second of {name}\n")
+        hints.written(str(t.root / name))
+        assert t.read(wait=0.01) == [f"second of {name}"]
+    assert scans == []
+
+
+def test_a_link_to_a_followed_file_and_a_file_of_no_interest_are_told_of_as_well(watched):
+    t, hints = watched
+    os.symlink(t.root / "a.log", t.root / "current")
+    t.write("a.log", "second\n")
+    t.write("other.txt", "no log\n")
+    for name in ("current", "other.txt", "absent.log"):
+        hints.written(str(t.root / name))
+    assert t.read(wait=0.01) == ["second"]
+
+
+def test_directories_that_are_watched_are_scanned_seldom_and_open_files_looked_at_as_often_as_ever(
+    watched, monkeypatch
+):
+    t, _ = watched
+    scans = scans_of(t, monkeypatch)
+    began = t.clock.mono
+    for _ in range(20):
+        t.read(wait=1.0)
+    assert len(scans) == 4
+    t.read(wait=began + 21 - t.clock.mono)
+    opened = next(iter(t.start()._follower.handles.open.values())).path
+    t.write(os.path.basename(opened), "untold\n")
+    before = len(scans)
+    assert t.read(wait=1.0) == ["untold"]
+    assert len(scans) == before
+
+
+def test_after_a_file_was_read_scans_come_as_often_as_configured_until_its_content_was_checked(watched, monkeypatch):
+    t, hints = watched
+    t.read(wait=5.0)
+    scans = scans_of(t, monkeypatch)
+    t.write("a.log", "second\n")
+    hints.written(str(t.root / "a.log"))
+    t.read(wait=5.0)
+    for _ in range(2):
+        t.read(wait=1.0)
+    assert len(scans) == 3
+
+
+def test_a_line_in_a_file_that_is_not_open_is_found_by_a_scan_where_nobody_tells(watched):
+    t, _ = watched
+    closed = next(stream.path for stream in t.start()._follower.streams.values() if stream.fd < 0)
+    t.write(os.path.basename(closed), "untold\n")
+    waits = 0
+    while not (found := t.read(wait=1.0)):
+        waits += 1
+        assert waits < 5
+    assert found == ["untold"]
 
 
 def test_watching_leaves_no_thread_behind(make):

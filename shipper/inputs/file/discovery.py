@@ -71,31 +71,29 @@ class Discovery:
     def scan(self) -> Scan:
         """Look now. Never raises for what the file system answers."""
         walk = _Walk()
-        names: dict[tuple[int, int], list[str]] = {}
-        status: dict[tuple[int, int], os.stat_result] = {}
+        found: dict[tuple[int, int], tuple[os.stat_result, list[str]]] = {}
+        excludes = bool(self._exclude_names or self._exclude_paths)
         for path in self.paths:
             # A name with a bracket in it may be meant literally.
             literal = not _MAGIC.search(path) or os.path.lexists(path)
-            for name in (path,) if literal else walk.expand(path):
-                if self._excluded(name):
+            for name in walk.literally(path) if literal else walk.expand(path):
+                if excludes and self._excluded(name):
                     continue
-                found = walk.look(name)
-                if found is not None:
-                    key = (found.st_dev, found.st_ino)
-                    status[key] = found
-                    known = names.setdefault(key, [])
-                    if name not in known:
-                        known.append(name)
+                status = walk.look(name)
+                if status is not None:
+                    _, names = found.setdefault((status.st_dev, status.st_ino), (status, []))
+                    if name not in names:
+                        names.append(name)
             walk.directories.add(os.path.dirname(path) if literal else _literal_prefix(path))
         files = [
-            Found(paths[0], tuple(paths), key[0], key[1], status[key].st_size, status[key].st_mtime_ns)
-            for key, paths in names.items()
+            Found(names[0], tuple(names), dev, ino, status.st_size, status.st_mtime_ns)
+            for (dev, ino), (status, names) in found.items()
         ]
         files.sort(key=lambda file: (file.mtime_ns, file.path))
-        for path in {os.path.dirname(file.path) for file in files}:
-            walk.directories.add(os.path.realpath(path))
+        for directory in {file.path.rpartition("/")[0] for file in files}:
+            walk.directories.add(os.path.realpath(directory or "/"))
         for file in files:
-            if os.path.islink(file.path):
+            if file.path in walk.links:
                 # inotify on the directory of a link says nothing about the file that the link leads to.
                 walk.directories.add(os.path.dirname(os.path.realpath(file.path)))
         return Scan(files, walk.directories, walk.problems)
@@ -109,16 +107,25 @@ class Discovery:
 
 
 class _Walk:
-    """One pass over the directories; each is listed once."""
+    """One pass over the directories; each is listed once. `links` are the names given out that are symbolic links."""
 
     def __init__(self) -> None:
         self.directories: set[str] = set()
+        self.links: set[str] = set()
         self.problems: list[tuple[str, str]] = []
         self._listed: dict[str, list[os.DirEntry[str]]] = {}
 
+    def literally(self, path: str) -> tuple[str]:
+        """A path that is no pattern."""
+        if os.path.islink(path):
+            self.links.add(path)
+        return (path,)
+
     def expand(self, pattern: str) -> Iterator[str]:
-        parts = tuple(part for part in pattern.split("/") if part)
-        return self._match("/", parts, 0)
+        """The names that match, whatever they lead to."""
+        start = _literal_prefix(pattern)
+        parts = tuple(part for part in pattern[len(start) :].split("/") if part)
+        return self._match(start, parts, start.count("/"))
 
     def look(self, path: str) -> os.stat_result | None:
         """The status of a regular file, else None."""
@@ -145,12 +152,14 @@ class _Walk:
             if rest:
                 yield from self._match(path, rest, depth)
             elif os.path.lexists(path):
-                yield path
+                yield from self.literally(path)
         else:
-            hidden = part.startswith(".")
+            hidden, matches = part.startswith("."), re.compile(fnmatch.translate(part)).match
             for entry in self._list(base):
-                if fnmatch.fnmatchcase(entry.name, part) and (hidden or not entry.name.startswith(".")):
+                if matches(entry.name) and (hidden or not entry.name.startswith(".")):
                     if not rest:
+                        if entry.is_symlink():
+                            self.links.add(entry.path)
                         yield entry.path
                     elif _is_dir(entry):
                         yield from self._match(entry.path, rest, depth + 1)

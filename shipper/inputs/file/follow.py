@@ -143,6 +143,35 @@ class Follower:
         for stream in list(self.handles.open.values()):
             self.look(stream, now)
 
+    def written(self, path: str, now: float) -> None:
+        """Look at the one file that `path` leads to, if it is followed; open or not."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - a plain string, as everywhere on this path
+        except OSError:
+            return  # gone or out of reach: the next scan finds out
+        stream = self.inodes.get((status.st_dev, status.st_ino))
+        if stream is None or stream.over:
+            return
+        if stream.fd >= 0:
+            self.look(stream, now)
+        elif stream.linked:
+            stream.notice(status.st_size, status.st_mtime_ns)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that the last scan found has its place, so that nothing waits for the next one."""
+        return not (
+            self.copies.pending
+            or self.stored
+            or self.looking
+            or self.handles.failing
+            or any(stream.size for stream in self.copies.fresh.values())
+            or any(
+                (stream.check and stream.fd >= 0) or not (stream.linked or stream.over)
+                for stream in self.streams.values()
+            )
+        )
+
     def look(self, stream: Stream, now: float) -> os.stat_result | None:
         try:
             status = os.fstat(stream.fd)

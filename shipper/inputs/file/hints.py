@@ -1,8 +1,8 @@
 """Hints from the system that a file may have changed (watchdog, on Linux inotify). Never relied on.
 
 inotify drops events when its queue is full, says nothing on network file systems, of writes through mmap or to the
-target of a link, and its watches end with the directory. So a hint only lets the next look happen earlier; what counts
-is the scan. A handler sets flags and returns.
+target of a link, and its watches end with the directory. So a hint only lets the next look happen earlier, and names
+the file to look at; what counts is the scan. A handler notes the name and returns.
 
 A directory in which more than `BUSY` events a second arrive is not watched for `PAUSE` seconds: events would then cost
 more than looking, and a busy file is read without being told.
@@ -51,7 +51,10 @@ class _Handler(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         """Called in watchdog's thread; an exception here would end it."""
         self.count += 1
-        self._hints.poke(moved=not isinstance(event, FileModifiedEvent))
+        if isinstance(event, FileModifiedEvent):
+            self._hints.written(os.fsdecode(event.src_path))
+        else:
+            self._hints.poke()
 
 
 class _Overflow(logging.Handler):
@@ -64,7 +67,7 @@ class _Overflow(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if "overflow" in str(record.msg):
             self._hints.overflows += 1
-            self._hints.poke(moved=True)
+            self._hints.poke()
 
 
 def _no_stop_noise(record: logging.LogRecord) -> bool:
@@ -90,7 +93,7 @@ class Hints:
 
     def __init__(self, wake: threading.Event | None) -> None:
         self._wake = wake
-        self._changed = False
+        self._written: dict[str, None] = {}
         self._moved = False
         self._observer: BaseObserver | None = None
         self._watches: dict[str, _Watch] = {}
@@ -101,27 +104,34 @@ class Hints:
         self.overflows = 0
         self.failures: dict[str, str] = {}
 
-    def poke(self, *, moved: bool) -> None:
-        """Something happened: a write, or (`moved`) a file came, went or was renamed."""
-        self._changed = True
-        if moved:
-            self._moved = True
+    def written(self, path: str) -> None:
+        """The file at `path` was written to."""
+        self._written[path] = None
         if self._wake is not None:
             self._wake.set()
 
-    def changed(self) -> bool:
-        """Whether something happened since this was asked last."""
-        changed, self._changed = self._changed, False
-        return changed
+    def poke(self) -> None:
+        """Files came, went or were renamed, or nobody knows what happened: a scan tells."""
+        self._moved = True
+        if self._wake is not None:
+            self._wake.set()
+
+    def changed(self) -> list[str]:
+        """The files that were written to since this was asked last, each once."""
+        paths = []
+        while self._written:  # taken one by one: watchdog's thread adds meanwhile
+            paths.append(self._written.popitem()[0])
+        return paths
 
     @property
     def moved(self) -> bool:
-        """Whether files came, went or were renamed since the last `update`."""
+        """Whether files came, went or were renamed since the last scan began."""
         return self._moved
 
     def clear(self) -> None:
         """A scan begins: what happened before it is seen by it."""
-        self._changed = self._moved = False
+        self._moved = False
+        self._written.clear()
 
     def update(self, directories: Iterable[str], now: float) -> None:
         """Watch these directories from now on (`now` is monotonic). Never raises: what cannot be watched is scanned."""

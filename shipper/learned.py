@@ -1,0 +1,249 @@
+"""Templates of canonical bytes, learned from the reference: how an event looks, whatever its texts say.
+
+Events of one kind differ in their texts and in some numbers alone. So the reference (`normalize.py`) is asked once per
+kind, with a mark in the place of every text that may vary; where the marks come out is where the texts of other lines
+belong. From that a function is compiled that writes such an event's canonical bytes at once. It is kept only if it
+gives back, byte for byte, what the reference made of the line that it was learned from.
+
+What may vary is named by slots (`SLOTS`, the fields of a mapping, leftovers). Whoever fills them promises that two
+operations of one kind take the same ways through the reference: `spliced.py` and `quick.py` say in their keys what the
+ways depend on, and property tests hold them to it.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from json.encoder import encode_basestring
+from typing import Any, Final, NamedTuple
+
+import mappings
+from parsers._contract import Change, Operation
+from shipper import changes, protect, sentences
+from shipper._convert import INTEGERS, TEXTS
+from shipper.model import Event
+from shipper.normalize import Normalizer, Origin
+from shipper.schema import fields
+from shipper.seal.canonical import canonical
+
+MARK: Final = "ꙮ"
+"""Stands around the name of a slot: a letter, so that nothing escapes it, and one that hardly any text holds."""
+
+BESIDES: Final = ("ts", "eid", "opid", "offset", "length", "path", "received", "count", "index", "m")
+"""Slots of every event: time, ids of event and operation, place, the number of changes, this one's, the sentence."""
+OF_CHANGE: Final = ("field", "old", "new", "n")
+"""Slots of a change; `n` is a tuple of the texts of its numbers in the order of `NUMBERS`."""
+ATTRIBUTES: Final = ("object_type", "object_id", "object_name")
+"""Slots that are attributes of the operation."""
+NUMBERS: Final = ("old_number", "new_number", "delta", "delta_pct")
+
+_ENDS: Final = 120
+"""Texts up to this length stand uncut in a sentence."""
+_PLACE: Final = re.compile(f'"{MARK}#(\\w+){MARK}"|{MARK}(\\w+){MARK}')
+_OFFSET, _LENGTH = 710_000_000_001, 710_000_000_002
+_FIRST_INTEGER: Final = {"long": 720_000_000_000_000, "integer": 1_977_000_000, "short": 31_000}
+
+
+class Template(NamedTuple):
+    """One kind of event. All functions take the slots of `Learner.slots`, in that order.
+
+    `body` takes its texts escaped as JSON, and the sentence as the slot `m`; `message` makes the sentence of texts as
+    they are; `plain` is both in one for texts that need no escapes.
+    """
+
+    dataset: str
+    body: Callable[..., bytes]
+    message: Callable[..., str]
+    plain: Callable[..., bytes]
+
+
+class Learner:
+    """Learns the templates of one format. `named`: further slots, name -> field (`user.id`) or `raw.` and a path."""
+
+    def __init__(self, normalizer: Normalizer, named: Mapping[str, str]) -> None:
+        self._normalizer = normalizer
+        self._named = dict(named)
+        self.slots = (*BESIDES, *OF_CHANGE, *ATTRIBUTES, *named)
+        self._of_field = {target: name for name, target in named.items() if not target.startswith("raw.")}
+        self._of_raw = {target[4:]: name for name, target in named.items() if target.startswith("raw.")}
+
+    @staticmethod
+    def kind_of(normalizer: Normalizer, target: str) -> str:
+        """How a field is marked: `text`, `ip`, `integer`; "" for one that has no slot."""
+        field = fields().get(target)
+        if field is None or field.array or field.allowed or not normalizer.is_plain(target):
+            return ""
+        if field.type in TEXTS:
+            return "text"
+        return "ip" if field.type == "ip" else "integer" if field.type in INTEGERS else ""
+
+    def _kind(self, target: str) -> str:
+        return self.kind_of(self._normalizer, target)
+
+    def learn(
+        self, op: Operation, origin: Origin, number: int, made: bytes, values: Mapping[str, Any]
+    ) -> Template | None:
+        """The template of document `number` of an operation, of which the reference made the bytes `made`.
+
+        `values`: what the slots hold for it; None where the reference's bytes do not come back.
+        """
+        marked = self._marked(op)
+        if MARK in made.decode():
+            return None
+        path, received_text = f"{MARK}path{MARK}", f"{MARK}received{MARK}"
+        where = Origin("s", path, _OFFSET, _LENGTH, origin.received, received_text)
+        documents, _ = self._normalizer.events(marked, where)
+        if number >= len(documents):
+            return None
+        event = documents[number]
+        self._put_marks(event, op, marked)
+        message = event["message"]
+        event["message"] = f"{MARK}m{MARK}"
+        text = canonical(_without_numbers(event, self._integers())).decode()
+        said = self._expression(message, "_cut")
+        whole = self._expression(text, "")
+        if said is None or whole is None:
+            return None
+        spoken = whole.replace("f'{m}'", said)
+        body, plain = (self._function(f"({expression}).encode()") for expression in (whole, spoken))
+        template = Template(event["data_stream"]["dataset"], body, self._function(f"({said})"), plain)
+        given = [values[name] for name in self.slots]
+        place = self.slots.index("m")
+        given[place] = sentences.printable(template.message(*given))
+        shown = [_escaped(value) for value in given]
+        if body(*shown) != made or (shown == given and plain(*given) != made):
+            return None
+        return template
+
+    def _integers(self) -> dict[int, str]:
+        """Numbers that stand for slots."""
+        found = {_OFFSET: "offset", _LENGTH: "length"}
+        for at, (name, target) in enumerate(self._named.items()):
+            if target.startswith("raw."):
+                found[_FIRST_INTEGER["long"] + at] = name
+            elif self._kind(target) == "integer":
+                found[_FIRST_INTEGER[fields()[target].type] + at] = name
+        return found
+
+    def _mark(self, name: str, at: int, target: str) -> Any:
+        kind = self._kind(target)
+        if kind == "integer":
+            return _FIRST_INTEGER[fields()[target].type] + at
+        return f"2001:db8:a66e::{at + 1:x}" if kind == "ip" else f"{MARK}{name}{MARK}"
+
+    def _marked(self, op: Operation) -> Operation:
+        """The operation with a mark in each slot that it fills."""
+        marks: dict[str, Any] = {name: f"{MARK}{name}{MARK}" for name in ATTRIBUTES if getattr(op, name)}
+        held = dict(op.fields)
+        for at, (name, target) in enumerate(self._named.items()):
+            if target in held and target in self._of_field:
+                held[target] = self._mark(name, at, target)
+        raw = self._marked_raw(op.raw, "")
+        shown = [
+            Change(f"{MARK}field{MARK}", f"{MARK}old{MARK}", f"{MARK}new{MARK}", derivation=one.derivation)
+            for one in op.changes
+            if not changes.same(one.old, one.new)
+        ]
+        return replace(op, **marks, id=f"{MARK}opid{MARK}", fields=held, raw=raw, changes=shown)
+
+    def _marked_raw(self, raw: Mapping[str, Any], above: str) -> dict[str, Any]:
+        out = dict(raw)
+        for key, value in raw.items():
+            if isinstance(value, dict):
+                out[key] = self._marked_raw(value, f"{above}{key}.")
+            elif (name := self._of_raw.get(f"{above}{key}")) is not None:
+                if type(value) is str:
+                    out[key] = f"{MARK}{name}{MARK}"
+                elif type(value) is int:
+                    out[key] = _FIRST_INTEGER["long"] + list(self._named).index(name)
+        return out
+
+    def _put_marks(self, event: Event, op: Operation, marked: Operation) -> None:
+        """The marks that the reference could not carry: times, ids, numbers, addresses, the change."""
+        settings = self._normalizer.settings
+        for at, (name, target) in enumerate(self._named.items()):
+            if not target.startswith("raw.") and self._kind(target) == "ip":
+                _swap(event, self._mark(name, at, target), f"{MARK}{name}{MARK}")
+        event["@timestamp"] = f"{MARK}ts{MARK}"
+        event["event"]["id"] = f"{MARK}eid{MARK}"
+        operation = event["trail"]["operation"] = {**event["trail"]["operation"], "id": f"{MARK}opid{MARK}"}
+        operation["change_count"] = f"{MARK}#count{MARK}"
+        change = event["trail"].get("change")
+        if change is None:
+            return
+        changed = [one for one in op.changes if not changes.same(one.old, one.new)]
+        actual = changes.document(changed[change["index"]], 0)
+        for name in ("category", "sensitivity", "redaction"):
+            if name in change:
+                actual[name] = change[name]
+        decision = protect.decide(settings.policy, settings.format.module, actual["field"], op.object_type or "")
+        actual["sensitivity"] = decision.sensitivity
+        if decision.category is not None:
+            actual["category"] = decision.category
+        actual["index"] = f"{MARK}#index{MARK}"
+        for name in ("field", "old", "new"):
+            if name in actual:
+                actual[name] = f"{MARK}{name}{MARK}"
+        for name in NUMBERS:
+            if name in actual:
+                actual[name] = f"{MARK}#{name}{MARK}"
+        for side in ("old", "new"):
+            if actual[f"{side}_state"] == "empty":
+                actual[side] = ""
+        event["trail"]["change"] = actual
+        spec = mappings.actions()[event["event"]["action"]]
+        event["message"] = sentences.sentence(event, marked, settings.format.vendor, spec)
+
+    def _expression(self, text: str, shorten: str) -> str | None:
+        """An f-string that writes `text` with the values of slots in the marks' places; None for marks of nobody."""
+        pieces, end = [], 0
+        for found in _PLACE.finditer(text):
+            name = found[1] or found[2]
+            if name in NUMBERS:
+                name = f"n[{NUMBERS.index(name)}]"
+            elif name not in self.slots:
+                return None
+            pieces.append(_literal(text[end : found.start()]))
+            # A sentence shows the beginning of a long text alone.
+            value = f"{name} if len({name}) <= {_ENDS} else {shorten}({name})" if shorten else name
+            pieces.append(f"f'{{{value}}}'")
+            end = found.end()
+        pieces.append(_literal(text[end:]))
+        return None if any(MARK in piece for piece in pieces) else " ".join(pieces)
+
+    def _function(self, expression: str) -> Callable[..., Any]:
+        source = f"lambda {', '.join(self.slots)}: {expression}"
+        function: Callable[..., Any] = eval(compile(source, "<learned>", "eval"), {"_cut": sentences.cut})  # noqa: S307 - our own text, made of repr()
+        return function
+
+
+def escape(text: str) -> str:
+    """A text as it stands between the quotes of canonical JSON (RFC 8785 section 3.2.2.2)."""
+    return encode_basestring(text)[1:-1]
+
+
+def _literal(text: str) -> str:
+    return "f" + repr(text.replace("{", "{{").replace("}", "}}"))
+
+
+def _escaped(value: Any) -> Any:
+    return escape(value) if isinstance(value, str) else value
+
+
+def _swap(value: Any, old: Any, new: Any) -> None:
+    """Replace each text `old` in the containers of an event, which are this event's own or made anew."""
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        if isinstance(item, (dict, list)):
+            value[key] = item.copy()
+            _swap(value[key], old, new)
+        elif type(item) is type(old) and item == old:
+            value[key] = new
+
+
+def _without_numbers(event: Event, integers: Mapping[int, str]) -> Event:
+    for number, name in integers.items():
+        _swap(event, number, f"{MARK}#{name}{MARK}")
+    return event

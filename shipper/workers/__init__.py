@@ -1,0 +1,1 @@
+"""Parsing processes (`agent.workers` > 1): how chunks reach them, and how their results come back in order."""

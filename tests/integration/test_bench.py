@@ -1,0 +1,58 @@
+"""The benchmark and the profile, run for a moment: that they work, not what they find."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WHOLE = 300
+
+
+def run(*arguments):
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
+        if os.environ.get("FIELDTRAIL_REQUIRE_COMPONENTS") == "1":
+            pytest.fail("no C compiler")
+        pytest.skip("no C compiler")
+    argv = [sys.executable, *arguments]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WHOLE)
+
+
+def test_three_changes_a_line_are_three_events_each_of_which_is_paid_for():
+    answer = run("bench/run.py", "--work", "fanout", "--lines", "200", "--rounds", "1", "--json")
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    work = told["works"]["fanout"]
+    assert set(work["table"]) == set(work["fields"]) == {"Fieldtrail, 3 changes", "Fieldtrail"}
+    assert all(row["cpu_seconds_per_million"]["median"] > 0 for row in work["table"].values())
+    assert told["conditions"]["lines"] == 200
+    assert told["gates"] == []
+
+
+def test_a_missed_gate_is_told_and_ends_with_1():
+    # A backlog of which nothing but the start is left cannot cost the same in all its parts, nor can it be sampled.
+    answer = run("bench/run.py", "--work", "backlog", "--backlog", "200", "--gate", "--json")
+    assert answer.returncode in {0, 1}, answer.stderr
+    gates = json.loads(answer.stdout)["gates"]
+    assert len(gates) == 3
+    assert answer.returncode == (0 if all(gate["met"] for gate in gates) else 1)
+
+
+def test_what_is_not_a_piece_of_work_is_a_mistake_of_the_caller():
+    assert run("bench/run.py", "--work", "nothing").returncode == 64
+    assert run("bench/run.py", "--rounds", "0").returncode == 64
+
+
+@pytest.mark.parametrize(
+    ("way", "wanted"),
+    [("clock", ("thread MainThread", "imports at the start", " shipper/")), ("counting", ("calls a line", "process"))],
+)
+def test_the_profile_names_functions_of_ours_and_what_they_took(way, wanted):
+    answer = run("bench/profiling.py", "--way", way, "--lines", "4000", "--most", "200")
+    assert answer.returncode == 0, answer.stderr
+    for text in wanted:
+        assert text in answer.stdout
