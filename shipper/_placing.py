@@ -108,6 +108,11 @@ class Placer:
         entry = self._entry(name)
         return entry is not _NOWHERE and not entry[4]
 
+    def is_scrubbed(self, name: str) -> bool:
+        """Whether secrets are taken out of the texts of this field, and nothing else is done to them."""
+        _, _, text, _, care, _ = self._entry(name)
+        return text and care == "text"
+
     def converter_of(self, name: str) -> tuple[Callable[[Any], Any], str, bool]:
         """Converter, list of `related.*` or "", and whether a text is itself."""
         _, _, text, convert, _, kind = self._entry(name)

@@ -42,6 +42,10 @@ _suspect = re.compile(
     r"[0-9][0-9](?:(?<=\b[A-Za-z]{2}[0-9]{2})(?:[ -]?[A-Za-z0-9]{4}){2}"
     r"|[0-9][- .][0-9]{2}[- .][0-9]|[0-9]{2}[ -][0-9]{4}|[0-9]{11})"
 ).search
+# The keys of `_KEY` that stand in no quotes, in a text written backwards: sought from their signs, since few words are
+# followed by one. A key of more than 128 characters is none here either.
+_keys_backwards = re.compile(r"[:=][ \t]{0,8}([A-Za-z0-9_.\-]{1,128}+)(?![A-Za-z0-9_.\-])").findall
+_MOST_KEYS: Final = 1024
 _CARD = re.compile(r"(?<![0-9])[0-9]{13,19}(?![0-9])")
 _LONG = re.compile(r"\d{6,}")
 
@@ -77,6 +81,45 @@ def patterns(text: str, *, numbers: bool) -> str:
     for pattern in _TELLING:
         text = pattern.sub(STARS, text)
     return _CARD.sub(lambda found: STARS if _luhn(found[0]) else found[0], text)
+
+
+class Sieve:
+    """Tells of most texts at a glance that neither `pairs` nor `patterns` (without `numbers`) would change them.
+
+    Keys that are kept are remembered, at most `_MOST_KEYS` of at most 128 characters.
+    """
+
+    __slots__ = ("_kept", "_withheld")
+
+    def __init__(self, withheld: Callable[[str], bool]) -> None:
+        self._withheld = withheld
+        self._kept: set[str] = set()
+        """Keys, written backwards."""
+
+    def passes(self, text: str) -> bool:
+        """Whether nothing in `text` is withheld; False may also mean that it takes a longer look.
+
+        What is true of a text is true of each part of it between two signs of which no key, number or word has one
+        (and which are no quotes): texts may be joined by `|`, and parts between blanks or before `?` need no look of
+        their own.
+        """
+        if "=" in text or ":" in text:
+            if '"' in text or "'" in text:
+                return False
+            found = _keys_backwards(text[::-1])
+            if not self._kept.issuperset(found) and not self._keeps(found):
+                return False
+        return _suspect(text) is None
+
+    def _keeps(self, found: list[str]) -> bool:
+        for key in found:
+            if key in self._kept:
+                continue
+            if self._withheld(key[::-1]):
+                return False
+            if len(self._kept) < _MOST_KEYS:
+                self._kept.add(key)
+        return True
 
 
 def _luhn(digits: str) -> bool:

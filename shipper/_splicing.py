@@ -16,8 +16,7 @@ from parsers._json import SAFE_INTEGER, may_be_inexact
 from shipper import changes, sentences
 from shipper._convert import INTEGERS, MISFIT
 from shipper._shaping import has_further_digits
-from shipper.learned import ATTRIBUTES, NUMBERS, Learner, escape
-from shipper.normalize import SHORT
+from shipper.learned import ATTRIBUTES, NUMBERS, Learner, escape, escape_all
 from shipper.schema import fields
 from shipper.timestamps import is_common, is_usual, resolve
 
@@ -28,10 +27,13 @@ WORDS: Final = ("action", "code", "outcome", "actor_type", "actor_confidence", "
 """Attributes of which there are few values: each has templates of its own."""
 _LARGEST: Final = 60_000
 """Bytes of a document up to which nothing can have been cut (`canonical.MAX_BYTES`, with some room)."""
+_SHORT: Final = 5_000
+"""Bytes of a record in its source: in UTF-8 it is at most half as long again, and below `normalize.SHORT`."""
 _CALM: Final = frozenset({None, "ui", "api", "import", "mobile", "sync"})
 """Interfaces that a sentence names whatever its subject is called."""
 _ROLES: Final = ("automation ", "an automation", "the system")
 _SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
+_WORDED: Final = frozenset({"text", "scrubbed"})
 _TYPES: Final[Mapping[str, Any]] = {"str": str, "int": int, "bool": bool, "NoneType": type(None)}
 _VALUE: Final[Any] = str | int | bool | None
 _NOTHING: Final[Any] = type(None)
@@ -45,7 +47,7 @@ def begin(stream, path, shown_path, received, received_text, mtime, times):
     def line(data, offset, length):
 """
 _HEAD: Final = """
-if length > _SHORT or len(data) > _SHORT: return None
+if length > _SHORT: return None
 try: d = _decode(data)
 except _REFUSED: return _refused(data)
 """
@@ -67,8 +69,7 @@ else:
     if c is None: return None
     if c is False: {same}
     state, old, new, n = c
-k = (name, {object_type})
-decision = _decisions[k] if k in _decisions else _decide(k)
+decision = _decisions[name, {object_type}]
 if decision < 0: return None
 """
 _RENDER: Final = """
@@ -83,8 +84,7 @@ else:
     m = t.message({spoken})
     shown = _printable(m)
     if b"\\\\" in data:
-        e = _escape("\\x1e".join(({texts}))).split("\\\\u001e")
-        if len(e) != {count}: return None
+        e = _escape_all(({texts}))
         body = t.body({escaped})
     else:
         if shown is not m: m = _escape(shown)
@@ -281,7 +281,7 @@ class Source:
         number = {variable for target, variable in self._field.items() if self._kind(target) == "integer"}
         worded = {
             *self._special.values(),
-            *(name for target, name in self._field.items() if self._kind(target) == "text"),
+            *(name for target, name in self._field.items() if self._kind(target) in _WORDED),
         }
         if number & worded:
             return ["return None"]  # one member as a number and as a word: nobody maps like that
@@ -317,6 +317,8 @@ class Source:
             self._converted[target] = variable
             return []
         self._converted[target] = slot
+        if kind == "scrubbed":
+            return [f"{slot} = {variable}", f"if {slot} is not None: {slot} = _scrub({slot})"]
         self._scope[f"_convert_{slot}"] = self._normalizer.converter_of(target)[0]
         node = self._splicer.node(self._splicer.path(variable))
         kinds = node.kinds & self._usable(node)
@@ -400,14 +402,15 @@ class Source:
         templates: dict[Any, Any] = {}
         scope = {
             **self._scope,
-            "_SHORT": SHORT, "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": _LARGEST, "_UNSET": msgspec.UNSET,
+            "_SHORT": _SHORT, "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": _LARGEST, "_UNSET": msgspec.UNSET,
             "_CALM": _CALM, "_ROLES": _ROLES, "_DIGITS": frozenset("-0123456789"),
             "_REFUSED": (msgspec.DecodeError, UnicodeDecodeError),
             "_decode": msgspec.json.Decoder(struct).decode, "_refused": splicer.refused,
             "_Time": Time, "_resolve": resolve, "_zone": self._normalizer.settings.zone, "_is_usual": is_usual,
             "_is_common": is_common,
             "_further_digits": has_further_digits, "_unusual": unusual, "_escape": escape,
-            "_printable": sentences.printable, "_decisions": splicer.decisions, "_decide": splicer.decide,
+            "_escape_all": escape_all,
+            "_printable": sentences.printable, "_scrub": self._normalizer.scrubbed, "_decisions": splicer.decisions,
             "_templates": templates, "_learn": splicer.learning(self.learner, templates),
         }  # fmt: skip
         exec(compile(text, f"<spliced {self._normalizer.settings.format.name}>", "exec"), scope)  # noqa: S102 - our own text, made of repr()
@@ -463,7 +466,7 @@ class Source:
         slots = self.learner.slots
         clean = [values.get(slot, slot) for slot in slots]
         texts = {"eid", "opid", "field", "old", "new", *ATTRIBUTES}
-        texts |= {self._slot(target) for target in self._converted if self._kind(target) == "text"}
+        texts |= {self._slot(target) for target in self._converted if self._kind(target) in _WORDED}
         extra = set(self._splicer.extra.values())
         shown = ["m", *(slot for slot, value in zip(slots, clean, strict=True) if slot in texts and value != "''")]
         given = dict(zip(slots, clean, strict=True))
@@ -488,7 +491,6 @@ class Source:
             clean=", ".join(clean),
             escaped=", ".join(escaped),
             texts=", ".join(joined),
-            count=len(joined),
         ).strip()
 
 

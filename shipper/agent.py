@@ -7,7 +7,6 @@ socket's, and watchdog's. The pipeline alone advances the log; the others ask it
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
 import os
 import queue
@@ -29,6 +28,7 @@ from shipper.intake import Intake
 from shipper.journal import Frame, Journal
 from shipper.keeper import Keeper, Sealed
 from shipper.logbook import Identity, Logbook
+from shipper.memory import Rest, settle_in
 from shipper.pipeline import Lines
 from shipper.processor import Processor
 from shipper.recover import State, Watermark, continue_log, state_of
@@ -103,10 +103,7 @@ class Agent:
             raise FieldtrailError("start", "seal/canonical", fault, "install the pinned requirements")
         with contextlib.ExitStack() as stack:
             self._open(stack)
-            # What is there now lives as long as the process, and events hold no cycles: the collector may look seldom.
-            gc.freeze()
-            gc.set_threshold(100_000, 20, 20)
-            gc.enable()
+            settle_in()
             self.begun = True
             try:
                 self._loop()
@@ -331,6 +328,7 @@ class Agent:
 
     def _loop(self) -> None:
         released = self.clock.monotonic()
+        rest = Rest(released)
         # A pipe that ended brings nothing more: an agent that reads nothing else has done its work.
         finite = self.once or all(section.type == "stdin" for section in self.config.inputs)
         while not self._stopping.is_set():
@@ -341,6 +339,7 @@ class Agent:
                 self._release()
             if any(delivery.failure is not None for delivery in self._deliveries):
                 return
+            rest.look(now, worked=moved)
             if moved:
                 continue
             if finite and self._intake.done():

@@ -40,6 +40,7 @@ from shipper.model import Counts, Document, Event, Input, Output
 from shipper.normalize import Normalizer, Settings
 from shipper.pipeline import Lane
 from shipper.protect import Policy
+from shipper.shaped import Shaper
 from shipper.spliced import Splicer
 
 InputSection = FileInputSection | StdinInputSection
@@ -122,8 +123,9 @@ class Lanes:
         )
         normalizer = Normalizer(settings)
         mapped = self._mapped.get(name)
-        splicer = None if mapped is None else Splicer(mapped, normalizer)
-        return Lane(parser.parse, normalizer, self.context(input_id), Counts(), splicer)
+        context = self.context(input_id)
+        quick = Shaper(parser.parse, context, normalizer) if mapped is None else Splicer(mapped, normalizer)
+        return Lane(parser.parse, normalizer, context, Counts(), quick)
 
     def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:
         """The input of a section."""

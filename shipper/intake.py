@@ -18,9 +18,9 @@ from shipper.workers.crew import Crew
 
 READ_BUDGET = 1_000_000
 """Bytes of input per frame: large enough that one sync is cheap per event, small enough for a short wait."""
-READ_TURN = 32 * 1024
+READ_TURN = 64 * 1024
 """Bytes asked of one input at a time: a megabyte of lines of one byte would be half a gigabyte of events."""
-FAR_TURN = 64 * 1024
+FAR_TURN = 128 * 1024
 """The same for a parsing process: each chunk costs a message there and one back."""
 FRAME_BYTES = 8 * 1024 * 1024
 """Bytes of events after which a frame is closed before the next turn."""

@@ -20,6 +20,8 @@ from dataclasses import replace
 from json.encoder import encode_basestring
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 import mappings
 from parsers._contract import Change, Operation
 from shipper import changes, protect, sentences
@@ -40,6 +42,10 @@ ATTRIBUTES: Final = ("object_type", "object_id", "object_name")
 """Slots that are attributes of the operation."""
 NUMBERS: Final = ("old_number", "new_number", "delta", "delta_pct")
 
+LONGEST_WORD: Final = 128
+"""Characters of a word by which templates are remembered."""
+_MOST_FIELDS: Final = 4_096
+_WHOLE_RECORDS: Final = frozenset({"record.create", "record.delete"})
 _ENDS: Final = 120
 """Texts up to this length stand uncut in a sentence."""
 _PLACE: Final = re.compile(f'"{MARK}#(\\w+){MARK}"|{MARK}(\\w+){MARK}')
@@ -61,21 +67,29 @@ class Template(NamedTuple):
 
 
 class Learner:
-    """Learns the templates of one format. `named`: further slots, name -> field (`user.id`) or `raw.` and a path."""
+    """Learns templates of one format.
 
-    def __init__(self, normalizer: Normalizer, named: Mapping[str, str]) -> None:
-        self._normalizer = normalizer
+    `named`: further slots, name -> field (`user.id`) or `raw.` and a path. `attributes`: those of `ATTRIBUTES` that
+    vary; the others belong to the kind.
+    """
+
+    def __init__(
+        self, normalizer: Normalizer, named: Mapping[str, str], attributes: tuple[str, ...] = ATTRIBUTES
+    ) -> None:
+        self._normalizer, self._attributes = normalizer, attributes
         self._named = dict(named)
-        self.slots = (*BESIDES, *OF_CHANGE, *ATTRIBUTES, *named)
+        self.slots = (*BESIDES, *OF_CHANGE, *attributes, *named)
         self._of_field = {target: name for name, target in named.items() if not target.startswith("raw.")}
         self._of_raw = {target[4:]: name for name, target in named.items() if target.startswith("raw.")}
 
     @staticmethod
     def kind_of(normalizer: Normalizer, target: str) -> str:
-        """How a field is marked: `text`, `ip`, `integer`; "" for one that has no slot."""
+        """How a field is marked: `text`, `scrubbed` (a text of which secrets are taken), `ip`, `integer`; "" = not."""
         field = fields().get(target)
-        if field is None or field.array or field.allowed or not normalizer.is_plain(target):
+        if field is None or field.array or field.allowed:
             return ""
+        if not normalizer.is_plain(target):
+            return "scrubbed" if normalizer.is_scrubbed(target) else ""
         if field.type in TEXTS:
             return "text"
         return "ip" if field.type == "ip" else "integer" if field.type in INTEGERS else ""
@@ -83,16 +97,33 @@ class Learner:
     def _kind(self, target: str) -> str:
         return self.kind_of(self._normalizer, target)
 
-    def learn(
+    def learn(self, op: Operation, origin: Origin, number: int, values: Mapping[str, Any]) -> Template | None:
+        """The template of document `number` of an operation, for which the slots hold `values`.
+
+        None where more depends on the values than the texts in their places, or the reference's bytes do not come back.
+        """
+        if op.no_change or op.values or any(map(names_fields, _objects(op.raw))) or (op.message and op.changes):
+            return None
+        documents, _ = self._normalizer.events(op, origin)
+        if number >= len(documents):
+            return None
+        document = documents[number]
+        # Of accounts, and of whole records, more than the sentence depends on what the values are.
+        if "change" in document["trail"] and (
+            op.action in _WHOLE_RECORDS
+            or self._normalizer.is_iam(op.action)
+            or "iam" in document["event"].get("category", ())
+            or any(one.derivation == "snapshot_diff" for one in op.changes)
+        ):
+            return None
+        return self._learned(op, origin, number, canonical(document), values)
+
+    def _learned(
         self, op: Operation, origin: Origin, number: int, made: bytes, values: Mapping[str, Any]
     ) -> Template | None:
-        """The template of document `number` of an operation, of which the reference made the bytes `made`.
-
-        `values`: what the slots hold for it; None where the reference's bytes do not come back.
-        """
-        marked = self._marked(op)
         if MARK in made.decode():
             return None
+        marked = self._marked(op)
         path, received_text = f"{MARK}path{MARK}", f"{MARK}received{MARK}"
         where = Origin("s", path, _OFFSET, _LENGTH, origin.received, received_text)
         documents, _ = self._normalizer.events(marked, where)
@@ -107,12 +138,13 @@ class Learner:
         whole = self._expression(text, "")
         if said is None or whole is None:
             return None
-        spoken = whole.replace("f'{m}'", said)
+        spoken = whole if op.message else whole.replace("f'{m}'", said)
         body, plain = (self._function(f"({expression}).encode()") for expression in (whole, spoken))
         template = Template(event["data_stream"]["dataset"], body, self._function(f"({said})"), plain)
         given = [values[name] for name in self.slots]
         place = self.slots.index("m")
-        given[place] = sentences.printable(template.message(*given))
+        if not op.message:
+            given[place] = sentences.printable(template.message(*given))
         shown = [_escaped(value) for value in given]
         if body(*shown) != made or (shown == given and plain(*given) != made):
             return None
@@ -136,7 +168,7 @@ class Learner:
 
     def _marked(self, op: Operation) -> Operation:
         """The operation with a mark in each slot that it fills."""
-        marks: dict[str, Any] = {name: f"{MARK}{name}{MARK}" for name in ATTRIBUTES if getattr(op, name)}
+        marks: dict[str, Any] = {name: f"{MARK}{name}{MARK}" for name in self._attributes if getattr(op, name)}
         held = dict(op.fields)
         for at, (name, target) in enumerate(self._named.items()):
             if target in held and target in self._of_field:
@@ -170,7 +202,8 @@ class Learner:
         event["@timestamp"] = f"{MARK}ts{MARK}"
         event["event"]["id"] = f"{MARK}eid{MARK}"
         operation = event["trail"]["operation"] = {**event["trail"]["operation"], "id": f"{MARK}opid{MARK}"}
-        operation["change_count"] = f"{MARK}#count{MARK}"
+        if len(op.changes) > 1:  # else it is 1, or 0
+            operation["change_count"] = f"{MARK}#count{MARK}"
         change = event["trail"].get("change")
         if change is None:
             return
@@ -183,7 +216,8 @@ class Learner:
         actual["sensitivity"] = decision.sensitivity
         if decision.category is not None:
             actual["category"] = decision.category
-        actual["index"] = f"{MARK}#index{MARK}"
+        if len(op.changes) > 1:
+            actual["index"] = f"{MARK}#index{MARK}"
         for name in ("field", "old", "new"):
             if name in actual:
                 actual[name] = f"{MARK}{name}{MARK}"
@@ -220,9 +254,45 @@ class Learner:
         return function
 
 
+class Decisions(dict[tuple[str, str], int]):
+    """(field, type of record) -> a number for what the policy says, -1 where the reference has to see to it."""
+
+    def __init__(self, normalizer: Normalizer) -> None:
+        super().__init__()
+        self._normalizer = normalizer
+        self._numbers: dict[protect.Decision, int] = {}
+
+    def __missing__(self, kind: tuple[str, str]) -> int:
+        settings = self._normalizer.settings
+        found = protect.decide(settings.policy, settings.format.module, *kind)
+        number = -1
+        if found.action == "keep" and self._normalizer.name_is_kept(kind[1]):
+            number = self._numbers.setdefault(found, len(self._numbers))
+        if len(self) < _MOST_FIELDS and len(kind[0]) < LONGEST_WORD and len(kind[1]) < LONGEST_WORD:
+            self[kind] = number
+        return number
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        return [value, *(inner for item in value.values() for inner in _objects(item))]
+    return []
+
+
+def names_fields(raw: Mapping[str, Any]) -> bool:
+    """Whether one member may name the field that another is the value of: then the policy looks at values."""
+    return len(raw) > 1 and not protect.NAMING.isdisjoint(raw)
+
+
 def escape(text: str) -> str:
     """A text as it stands between the quotes of canonical JSON (RFC 8785 section 3.2.2.2)."""
     return encode_basestring(text)[1:-1]
+
+
+def escape_all(texts: tuple[str, ...]) -> list[str]:
+    """Each text as `escape` gives it, in one go; at least one text, none with a lone surrogate."""
+    # An unescaped quote cannot stand inside a text, so this is found between two of them alone.
+    return orjson.dumps(texts).decode()[2:-2].split('","')
 
 
 def _literal(text: str) -> str:

@@ -113,7 +113,7 @@ class Normalizer:
         self._default = self._plans[settings.default_action]
         self._placer = Placer(settings.policy, self._module, settings.salt)
 
-    # -- what `compiled.py` asks, to do the same more quickly ---------------------------------------------------------
+    # -- what the quick ways ask, to do the same sooner --------------------------------------------------------------
 
     @property
     def settings(self) -> Settings:
@@ -132,6 +132,14 @@ class Normalizer:
     def is_plain(self, target: str) -> bool:
         """Whether a field takes its converted value as it is, whatever the value."""
         return self._placer.is_plain(target)
+
+    def is_scrubbed(self, target: str) -> bool:
+        """Whether a field is a text of which `scrubbed` says what may stay."""
+        return self._placer.is_scrubbed(target)
+
+    def scrubbed(self, text: str) -> str:
+        """A text without the secrets that the privacy policy withholds from texts."""
+        return protect.protect_text(self._s.policy, self._module, text)
 
     def converter_of(self, target: str) -> tuple[Callable[[Any], Any], str, bool]:
         """Converter, list of `related.*` or "", and whether a text is itself."""
@@ -340,7 +348,7 @@ class Normalizer:
             if gone:
                 trail_here["sealed_fields"] = gone
             if op.message and index < 0:
-                document["message"] = protect.protect_text(s.policy, self._module, op.message)
+                document["message"] = self.scrubbed(op.message)
             else:
                 document["message"] = sentences.sentence(document, op, s.format.vendor, plan.spec)
             documents.append(document)

@@ -22,6 +22,7 @@ from shipper.normalize import Normalizer, Origin
 from shipper.schema import check
 from shipper.seal.canonical import canonical
 from shipper.seal.sealer import hash_leaves
+from shipper.shaped import Shaper
 from shipper.spliced import Line, Made, Splicer, Times
 
 CHANGES = "fieldtrail.change"
@@ -37,8 +38,8 @@ class Lane:
     normalizer: Normalizer
     context: Context
     counts: Counts
-    splicer: Splicer | None = None
-    """The quick way for usual lines, where the format has one."""
+    quick: Splicer | Shaper | None = None
+    """The quick way for usual lines."""
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ def process(
     """
     out = Lines()
     bodies, routes = out.bodies, out.routes
-    counts, splicer = lane.counts, lane.splicer
+    counts = lane.counts
     received_text = rfc3339(chunk.received)
     seen = Times(times.get(chunk.stream))
     rejected = no_change = routed = 0
@@ -82,8 +83,8 @@ def process(
     left = iter(lines), iter(offsets), iter(lengths)
     while at + 1 < len(lines):
         quick: Line = _refuse
-        if splicer is not None:
-            quick = splicer.begin(chunk.stream, chunk.path, chunk.received, received_text, chunk.mtime, seen)
+        if lane.quick is not None:
+            quick = lane.quick.begin(chunk.stream, chunk.path, chunk.received, received_text, chunk.mtime, seen)
         try:
             for made in map(quick, *left):
                 at += 1

@@ -20,11 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from parsers._contract import Context, Rejected
-from shipper import protect
 from shipper._splicing import Source
-from shipper.learned import Learner, Template, escape
+from shipper.learned import LONGEST_WORD, Decisions, Learner, Template, escape
 from shipper.normalize import Normalizer, Origin
-from shipper.seal.canonical import canonical
 from shipper.timestamps import utc_seconds
 
 if TYPE_CHECKING:
@@ -37,15 +35,12 @@ Line = Callable[[bytes, int, int], Made]
 
 _MOST: Final = 512
 """Templates that are remembered; a hostile source must not fill memory."""
-_MOST_FIELDS: Final = 4_096
-_LONGEST_WORD: Final = 128
 _MOST_DECODERS: Final = 12
 _MOST_EXTRA: Final = 32
 """Members that no mapping names, and that a decoder takes all the same."""
 _DEEPEST: Final = 4
 _PATIENCE: Final = 16
 """Lines with something new in them after which the next decoder is made; doubled each time."""
-_WHOLE_RECORDS: Final = frozenset({"record.create", "record.delete"})
 _ODD: Final = frozenset('."\\')
 _SCALARS: Final = frozenset({"str", "int", "bool", "NoneType"})
 
@@ -96,8 +91,7 @@ class Splicer:
         """Mapped members, path -> variable."""
         self.extra: dict[str, str] = {}
         """Members that no mapping names, path -> variable."""
-        self.decisions: dict[tuple[str, str], int] = {}
-        self._numbers: dict[protect.Decision, int] = {}
+        self.decisions = Decisions(normalizer)
         self._decoders = self._refused = 0
         self._patience = 1
         self._news = False
@@ -210,17 +204,6 @@ class Splicer:
 
     # -- what the function asks ---------------------------------------------------------------------------------------
 
-    def decide(self, kind: tuple[str, str]) -> int:
-        """A number for what the policy says of (field, type of record), -1 where the reference has to see to it."""
-        settings = self.normalizer.settings
-        found = protect.decide(settings.policy, settings.format.module, *kind)
-        number = -1
-        if found.action == "keep" and self.normalizer.name_is_kept(kind[1]):
-            number = self._numbers.setdefault(found, len(self._numbers))
-        if len(self.decisions) < _MOST_FIELDS and len(kind[0]) < _LONGEST_WORD and len(kind[1]) < _LONGEST_WORD:
-            self.decisions[kind] = number
-        return number
-
     def learning(
         self, learner: Learner, templates: dict[tuple[Any, ...], Template | None]
     ) -> Callable[..., Template | None]:
@@ -232,7 +215,7 @@ class Splicer:
             if len(templates) >= _MOST:
                 return None
             found = self._learned(learner, number, data, place, dict(zip(learner.slots, values, strict=True)))
-            if all(len(word) < _LONGEST_WORD for word in key if type(word) is str):
+            if all(len(word) < LONGEST_WORD for word in key if type(word) is str):
                 templates[key] = found
             return found
 
@@ -245,36 +228,10 @@ class Splicer:
         parsed = self._mapped.parse(data, Context())
         if isinstance(parsed, Rejected):
             return None
-        op = parsed[0]
-        if op.no_change or op.values or op.message or any(map(_names_fields, _objects(op.raw))):
-            return None
-        normalizer = self.normalizer
         origin = Origin(stream, path, offset, length, received, received_text, mtime, previous, 0, data)
-        documents, _ = normalizer.events(op, origin)
-        if number >= len(documents):
-            return None
-        document = documents[number]
-        # Of accounts, and of whole records, more than the sentence depends on what the values are.
-        if "change" in document["trail"] and (
-            op.action in _WHOLE_RECORDS
-            or normalizer.is_iam(op.action)
-            or "iam" in document["event"].get("category", ())
-        ):
-            return None
-        return learner.learn(op, origin, number, canonical(document), values)
+        return learner.learn(parsed[0], origin, number, values)
 
 
 def is_name(name: str) -> bool:
     """Whether a decoder can be made that takes a member of this name; a dot in it would make two members one path."""
-    return 0 < len(name) <= _LONGEST_WORD and name.isprintable() and _ODD.isdisjoint(name)
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    if isinstance(value, dict):
-        return [value, *(inner for item in value.values() for inner in _objects(item))]
-    return []
-
-
-def _names_fields(raw: Mapping[str, Any]) -> bool:
-    """Whether one member may name the field that another is the value of: then the policy looks at values."""
-    return len(raw) > 1 and not protect.NAMING.isdisjoint(raw)
+    return 0 < len(name) <= LONGEST_WORD and name.isprintable() and _ODD.isdisjoint(name)

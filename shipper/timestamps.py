@@ -75,6 +75,13 @@ _clf_shape = re.compile(
 _number_shape = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,30})?").fullmatch
 _EPOCH_DIGITS: Final = {"epoch_s": 0, "epoch_ms": 3, "epoch_us": 6}
 
+# What nearly every line of these layouts has, and the places of its second.
+_usual_minute = {
+    "clf": re.compile(r"[0-9]{2}/[A-Za-z]{3}/[0-9]{4}:[0-9]{2}:[0-9]{2}: [+-][0-9]{4}").fullmatch,
+    "rfc3164": re.compile(r"[A-Za-z]{3} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:").fullmatch,
+}
+_SECONDS: Final = {f"{second:02d}": second for second in range(60)}
+
 _DIRECTIVE: Final = re.compile(r"%(.)", re.DOTALL)
 _KNOWN_DIRECTIVES: Final = frozenset("aAwdbBmyYHIpMSfzjUWGuV%")
 _utc_suffix = re.compile(r"(?:Z|UTC|GMT)$").search
@@ -184,6 +191,10 @@ def resolve(
     """
     if time is not None:
         text, layout = time
+        if type(text) is str and (layout == "clf" or layout == "rfc3164"):
+            quick = _read_minute(text, layout, received, mtime, zone, previous)
+            if quick is not None:
+                return quick
         if layout == "iso8601" and type(text) is str and _utc_shape(text):
             try:
                 moment = datetime.fromisoformat(text[:-1])
@@ -230,6 +241,41 @@ def layout_problem(layout: str) -> str | None:
     if "I" in directives and "p" not in directives:
         return "%I needs %p"
     return None
+
+
+def _read_minute(
+    text: str, layout: str, received: float, mtime: float | None, zone: ZoneInfo, previous: float | None
+) -> Resolved | None:
+    """A usual text, by what is known of its minute; None where a longer look is needed.
+
+    Lines come in the order of their times, so that the minutes of the last ones are all there is to remember.
+    """
+    if layout == "clf":
+        second = _SECONDS.get(text[18:20])
+        minute = _minute_with_offset(text[:18] + text[20:]) if second is not None and len(text) == 26 else None
+        if minute is None or second is None:
+            return None
+        return Resolved(f"{minute[0]}{text[18:20]}Z", minute[1] + second, "exact", None)
+    second = _SECONDS.get(text[13:])
+    if second is None:
+        return None
+    known = received if mtime is None or mtime > received else mtime
+    minute = _minute_without_year(text[:13], zone, (known + _AHEAD) // _DAY)
+    if minute is None:
+        return None
+    seconds = minute[1] + second
+    if type(previous) is Provisional:
+        previous = previous.told(seconds + _DAY)
+    if previous is not None and previous - seconds > _DAY:
+        return None
+    return Resolved(f"{minute[0]}{text[13:]}Z", seconds, "exact", zone.key)
+
+
+@lru_cache(maxsize=1024)
+def _minute_with_offset(text: str) -> tuple[str, float] | None:
+    """Of a minute as `10/Mar/2026:13:55: +0100`: the text before its seconds, UTC, and the moment of its beginning."""
+    found = _usual_minute["clf"](text) and _read_or_none(f"{text[:18]}00{text[18:]}", "clf", 0.0, UTC_ZONE)
+    return (found.text[:-3], found.seconds) if found else None
 
 
 def _read(text: str | float, layout: str, place: _Place) -> Resolved | None:

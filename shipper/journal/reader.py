@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from shipper.fs import Fs
     from shipper.journal.format import Frame, Good, Read, SegmentHeader
 
-MEMORY_BYTES = 32 * 1024 * 1024
-"""How much of the newest frames is kept in memory for readers, uncompressed bytes."""
+MEMORY_BYTES = 16 * 1024 * 1024
+"""How much of the newest frames is kept in memory for readers that have not come to them, uncompressed bytes."""
 
 
 class Damage(NamedTuple):
@@ -182,8 +183,10 @@ class Published:
         self.next_seq = next_seq
         self.closed = False
         self._memory_bytes = memory_bytes
-        self._recent: dict[int, tuple[Frame, int]] = {}
+        # Not a dict: that is slow to take its first item out of again and again.
+        self._recent: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
         self._recent_bytes = 0
+        self._readers: list[Reader] = []
 
     def publish(self, segment: Segment, length: int, frame: Frame, raw_bytes: int) -> None:
         """Let readers see one more frame, which ends at `length` of `segment`."""
@@ -195,8 +198,29 @@ class Published:
             self._recent[frame.seq] = (frame, raw_bytes)
             self._recent_bytes += raw_bytes
             while self._recent_bytes > self._memory_bytes:
-                self._recent_bytes -= self._recent.pop(next(iter(self._recent)))[1]
+                self._forget_oldest()
             self.changed.notify_all()
+
+    def enter(self, reader: Reader) -> None:
+        """A reader begins: what it has not read yet is kept for it, within the bound."""
+        with self.changed:
+            self._readers.append(reader)
+
+    def leave(self, reader: Reader) -> None:
+        """A reader is done; may be called twice."""
+        with self.changed:
+            if reader in self._readers:
+                self._readers.remove(reader)
+                self.passed()
+
+    def passed(self) -> None:
+        """Forget the frames that every reader has passed. Call with the lock held."""
+        lowest = min((reader.seq for reader in self._readers), default=0)
+        while self._recent and next(iter(self._recent)) < lowest:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self._recent_bytes -= self._recent.popitem(last=False)[1][1]
 
     def recent(self, seq: int) -> Frame | None:
         """The frame, if it is still in memory. Call with the lock held."""
@@ -240,6 +264,7 @@ class Reader:
         self._offset = 0
         self._expected = 0
         self.seq = seq
+        published.enter(self)
 
     def read(self, timeout: float | None = None) -> Frame | Gap | None:
         """The frame `seq`, after which the reader stands on the next; blocks until it is there.
@@ -257,6 +282,7 @@ class Reader:
                 if frame is not None:
                     self._drop()  # so that a deleted segment's space is freed
                     self.seq += 1
+                    published.passed()
                     return frame
                 place = published.locate(self.seq)
                 first = published.first_seq
@@ -321,6 +347,7 @@ class Reader:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._drop()
+        self._published.leave(self)
 
     def __enter__(self) -> Self:
         return self

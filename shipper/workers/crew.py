@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from shipper.pipeline import Lane, Lines
     from shipper.processor import Processor
 
-AHEAD: Final = 1 << 20
+AHEAD: Final = 2 << 20
 """Weight of the chunks that a process may have at a time."""
 HELD: Final = 16 << 20
 """Bytes of results that may wait for an earlier one."""
@@ -84,9 +84,9 @@ class Crew:
 
     def submit(self, chunk: Chunk) -> None:
         """Have a chunk parsed."""
-        flight = Flight(chunk)
-        self._order.append(flight)
-        self._weight += flight.weight
+        for flight in Flight(chunk).light():
+            self._order.append(flight)
+            self._weight += flight.weight
         self._assign()
 
     def next(self, tap: Callable[[Event], None] | None, wait: float) -> list[Lines] | None:
@@ -152,7 +152,7 @@ class Crew:
         telemetry.line_unparsed(input_id=chunk.input, path=chunk.path, offset=chunk.records[0].offset)
         lane = self._processor.lane(chunk)
         lane.counts.extra["internal_errors"] = lane.counts.extra.get("internal_errors", 0) + 1
-        return replace(lane, parse=lambda *_: Rejected(_DIED), splicer=None)
+        return replace(lane, parse=lambda *_: Rejected(_DIED), quick=None)
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class Crew:
         at = self._order.index(flight)
         del self._order[at]
         self._weight -= flight.weight
-        for half in reversed(flight.halves()):
+        for half in reversed(flight.halves(KILLS - 1)):
             self._order.insert(at, half)
             self._weight += half.weight
 

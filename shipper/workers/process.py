@@ -26,6 +26,8 @@ AT_ONCE: Final = 16
 """Results taken from one process before the others are looked at."""
 PER_RECORD: Final = 512
 """Weight of a record beside its bytes: short lines make events as large as others."""
+HEAVY: Final = 512 * 1024
+"""Weight of a chunk from which on it is given out in parts."""
 KILLS, LAST_KILLS = 2, 3
 """Processes that may die of a chunk before it is halved, and of a line before it is kept unparsed."""
 
@@ -69,12 +71,18 @@ class Flight:
         """Whether a process has it, or is waited for: what may have killed two does not get at the agent itself."""
         return self.worker is not None or (self.kills >= KILLS and not self.own)
 
-    def halves(self) -> list[Flight]:
+    def halves(self, kills: int = 0) -> list[Flight]:
         """Two in its place."""
         records = self.chunk.records
         middle = len(records) // 2
         first, second = replace(self.chunk, records=records[:middle]), replace(self.chunk, records=records[middle:])
-        return [Flight(first, last=False, kills=KILLS - 1), Flight(second, last=self.last, kills=KILLS - 1)]
+        return [Flight(first, last=False, kills=kills), Flight(second, last=self.last, kills=kills)]
+
+    def light(self) -> list[Flight]:
+        """As many in its place as keep memory bounded: of very short lines a chunk holds very many."""
+        if self.weight <= HEAVY or len(self.chunk.records) < 2:
+            return [self]
+        return [light for half in self.halves() for light in half.light()]
 
 
 class Worker:

@@ -265,6 +265,7 @@ def test_a_process_that_never_answers_is_given_up(told, monkeypatch):
 
 def test_what_is_on_its_way_is_bounded():
     work = chunks(b"x\n" * 100_000, size=8192)
+    whole = chunks(b"y\n" * 20_000, size=40_000)
     with crew(config("app")) as (made, _):
         taken = 0
         while made.room:
@@ -273,3 +274,8 @@ def test_what_is_on_its_way_is_bounded():
         assert 0 < taken < len(work) // 3
         given_back(made, taken)
         assert made.room
+        for chunk in whole:
+            made.submit(chunk)
+        parts = given_back(made, len(whole))
+    assert max(part.size for part in parts) < 2_000_000  # not forty times what was read
+    assert sum(len(part.bodies) for part in parts) == 20_000

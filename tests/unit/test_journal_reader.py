@@ -66,6 +66,22 @@ def test_memory_is_bounded_and_what_left_it_comes_from_disk():
         assert reader.read(0).documents == (b"x" * 500,)
 
 
+def test_frames_leave_memory_once_every_reader_has_passed_them():
+    journal, _ = opened(disk())
+    recent = journal._published._recent
+    with journal.reader(0) as quick, journal.reader(0) as slow:
+        put(journal, 0, 1, 2)
+        assert drain(quick) == [0, 1, 2]
+        assert list(recent) == [0, 1, 2]
+        assert slow.read(0).seq == 0
+        assert list(recent) == [1, 2]
+        slow.close()
+        assert not recent and journal._published._recent_bytes == 0
+        put(journal, 3)
+        assert drain(quick) == [3]
+    assert not recent
+
+
 def test_a_reader_whose_frames_were_deleted_says_which():
     fs = disk()
     journal, _ = opened(fs, segment_bytes=1)

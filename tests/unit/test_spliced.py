@@ -55,7 +55,7 @@ PAIRS_USUAL = {**USUAL, "ts": 1770114600123, "changes": {"salary": ["90000", "12
 
 def lane(text=FORMAT):
     made = Lanes(parse(text, "test"), "test", bytes).lane("crm", "crm")
-    assert made.splicer is not None
+    assert made.quick is not None
     return made
 
 
@@ -66,7 +66,7 @@ def encoded(value):
 def quick(made, line, path="a.log"):
     """(bytes of the documents that the quick way makes, the time after it), or None."""
     data, times = encoded(line), Times(1.5)
-    found = made.splicer.begin("stream", path, RECEIVED, RECEIVED_TEXT, None, times)(data, 40, len(data) + 1)
+    found = made.quick.begin("stream", path, RECEIVED, RECEIVED_TEXT, None, times)(data, 40, len(data) + 1)
     if found is None:
         return None
     dataset, bodies = ("fieldtrail.change", [found]) if isinstance(found, bytes) else found
@@ -321,10 +321,10 @@ def test_what_is_remembered_is_bounded():
     for number in range(600):
         agree(made, {**USUAL, "action": f"verb {number}"})
         agree(made, {**USUAL, f"member {number}": "x", "changes": [{"field": f"f{number}", "old": "a", "new": "b"}]})
-    begin = made.splicer.begin("s", "p", RECEIVED, RECEIVED_TEXT, None, Times(None))
+    begin = made.quick.begin("s", "p", RECEIVED, RECEIVED_TEXT, None, Times(None))
     assert len(begin.__globals__["_templates"]) <= 512
-    assert len(made.splicer.extra) <= 32
-    assert len(made.splicer.decisions) <= 4_096
+    assert len(made.quick.extra) <= 32
+    assert len(made.quick.decisions) <= 4_096
 
 
 @pytest.mark.parametrize(
