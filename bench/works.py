@@ -64,7 +64,7 @@ WORKS: Final[Mapping[str, Work]] = MappingProxyType(
     {
         "json": Work("JSON audit lines, one change a line", _ALL, ratios=_against(3, 1, 1)),
         "pairs": Work(
-            "JSON with a mapping that cannot be spliced: changes as pairs, times as numbers, the line kept",
+            "JSON with a mapping that cannot be spliced: changes as pairs, times as numbers",
             _ALL,
             conf="pairs",
             kind="pairs",

@@ -37,8 +37,6 @@ _words = attrgetter(
 _SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
 _CALM: Final = frozenset({None, "ui", "api", "import", "mobile", "sync"})
 _ROLES: Final = ("automation ", "an automation", "the system")
-_BAD: Final = bytes(range(32)) + b'"\\\x7f'
-"""What JSON escapes, and what a sentence does not show."""
 _is_v4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!$)|$)){4}").fullmatch
 """An address that is written as everybody writes it."""
 _SIMPLE: Final = (None, None, None, "native", None, None)
@@ -57,7 +55,7 @@ class Shaper:
         settings = normalizer.settings
         self._usable = not settings.keep_original and settings.keep_unmapped
         self._shapes: dict[tuple[Any, ...], Callable[..., Any] | None] = {}
-        self._decisions = Decisions(normalizer)
+        self._shared = Shared(normalizer)
 
     def begin(
         self, stream: str, path: str, received: float, received_text: str, mtime: float | None, times: Times
@@ -67,7 +65,8 @@ class Shaper:
             return _refuse
         parse, context, shapes = self._parse, self._context, self._shapes
         here: dict[tuple[Any, ...], Any] = {}
-        place = (stream, path, escape(path), received, received_text, mtime, times)
+        read = _reader(times, received, mtime, self._normalizer.settings.zone)
+        place = (stream, path, escape(path), received, received_text, mtime, times, read)
 
         def line(data: bytes, offset: int, length: int) -> Made:
             if length > SHORT or len(data) > SHORT:
@@ -76,13 +75,15 @@ class Shaper:
             if type(parsed) is not list or len(parsed) != 1:
                 return None
             op = parsed[0]
-            if op.values or op.no_change:
+            if op.values or op.no_change or op.time is None:
                 return None
             held = op.fields
-            key = (
-                *_words(op), op.id is None, op.time is None, not op.object_id, not op.object_name, not op.message,
-                not op.changes, op.object_id == held.get("user.id"), *held, *(_states(op.raw) if op.raw else ()),
-            )  # fmt: skip
+            key = (*_words(op), not op.message, *held)
+            # What most formats do not have stands in tuples, so that no name of a field can be taken for it.
+            if op.raw:
+                key = (_states(op.raw), *key)
+            if op.id is not None or op.object_id is not None or op.object_name or op.changes:
+                key = (_presence(op), *key)
             render = here.get(key)
             if render is None:
                 shape = shapes[key] if key in shapes else self._shape(key, op)
@@ -98,7 +99,7 @@ class Shaper:
         """The function of a new shape, None for one that only the reference handles."""
         if len(self._shapes) >= _MOST or any(len(word) > LONGEST_WORD for word in key if type(word) is str):
             return None
-        found = self._shapes[key] = _Source(self._normalizer, self._decisions, op).compiled()
+        found = self._shapes[key] = _Source(self._normalizer, self._shared, op).compiled()
         return found
 
 
@@ -107,13 +108,50 @@ def _refuse(data: bytes, offset: int, length: int) -> Made:
     return None
 
 
-def _states(raw: Mapping[str, Any]) -> list[Any]:
+def _presence(op: Operation) -> tuple[bool, ...]:
+    """Which of the ids, names and changes are there; an id may be there and empty."""
+    of_user = op.object_id == op.fields.get("user.id")
+    return op.id is None, op.object_id is None, not op.object_id, not op.object_name, not op.changes, of_user
+
+
+def _states(raw: Mapping[str, Any]) -> tuple[Any, ...]:
     """Names and types of leftovers; what is true, false or null stands for itself."""
     out: list[Any] = ["raw"]
     for name, value in raw.items():
         kind = type(value)
         out += (name, value if kind is bool or value is None else kind.__name__)
-    return out
+    return tuple(out)
+
+
+def _reader(
+    times: Times, received: float, mtime: float | None, zone: ZoneInfo
+) -> Callable[[Time], tuple[str, str | None, float | None] | None]:
+    """A function that reads the times of one chunk: (text in UTC, name of the zone used, seconds), or None.
+
+    Seconds are None for a text that is its own reading. Nothing is told to `times`: the reference may still be asked.
+    """
+    last: Time | None = None
+    known: tuple[str, str | None, float | None] | None = None
+    moment = 0.0
+
+    def read(time: Time) -> tuple[str, str | None, float | None] | None:
+        nonlocal last, known, moment
+        text, layout = time
+        if type(text) is str and layout == "iso8601" and is_common(text):
+            return text, None, None
+        previous = times.previous
+        if time == last and previous == moment:
+            return known
+        stamp, seconds, precision, used = resolve(time, received=received, mtime=mtime, zone=zone, previous=previous)
+        if precision != "exact" or (stamp is not text and has_further_digits(time)):
+            return None
+        found = stamp, used, seconds
+        # What is read may depend on the time before. Once that is the same moment, it stays the same.
+        if type(text) is str and previous == seconds:
+            last, known, moment = time, found, seconds
+        return found
+
+    return read
 
 
 def state_of(change: Change, decisions: Mapping[tuple[str, str], int], object_type: str) -> Any:
@@ -136,20 +174,13 @@ def state_of(change: Change, decisions: Mapping[tuple[str, str], int], object_ty
 
 
 _TIME: Final = """
-time = op.time
-text = time.text
-if text == memory[0]: stamp, zone = memory[1]
-else:
-    if time.layout == "iso8601" and type(text) is str and _is_common(text):
-        stamp, zone, seconds = text, None, None
-        times.text = stamp
-    else:
-        stamp, seconds, precision, zone = _resolve(
-            time, received=received, mtime=mtime, zone=_zone, previous=times.previous
-        )
-        if precision != "exact" or (stamp is not text and _further_digits(time)): return None
-        memory[0], memory[1] = text, (stamp, zone)
-        times.read(seconds)
+when = read(op.time)
+if when is None: return None
+stamp, zone, seconds = when
+"""
+_TOLD: Final = """
+if seconds is None: times.text = stamp
+else: times.read(seconds)
 """
 _RENDER: Final = """
 key = ({key})
@@ -157,9 +188,9 @@ t = _templates.get(key, 0)
 if t == 0: t = _learn(key, index, op, (path, received, received_text, mtime, data, offset, length, stream), ({clean},))
 if t is None: return None
 texts = {texts}
-joined = "".join(texts).encode()
-if joined.isascii() and len(joined.translate(None, _BAD)) == len(joined): body = t.plain({clean})
+if {plain}: body = t.plain({clean})
 else:
+    if _surrogate(texts): return None
 {sentence}
     e = _escape("\\x1e".join((m, *texts))).split("\\\\u001e")
     if len(e) != {count}: return None

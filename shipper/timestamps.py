@@ -76,10 +76,9 @@ _number_shape = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,30})?").fullmatch
 _EPOCH_DIGITS: Final = {"epoch_s": 0, "epoch_ms": 3, "epoch_us": 6}
 
 # What nearly every line of these layouts has, and the places of its second.
-_usual_minute = {
-    "clf": re.compile(r"[0-9]{2}/[A-Za-z]{3}/[0-9]{4}:[0-9]{2}:[0-9]{2}: [+-][0-9]{4}").fullmatch,
-    "rfc3164": re.compile(r"[A-Za-z]{3} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:").fullmatch,
-}
+_BY_MINUTE: Final = frozenset({"clf", "rfc3164"})
+_usual_clf = re.compile(r"[0-9]{2}/[A-Za-z]{3}/[0-9]{4}:[0-9]{2}:[0-9]{2}: [+-][0-9]{4}").fullmatch
+_usual_rfc3164 = re.compile(r"[A-Za-z]{3} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:").fullmatch
 _SECONDS: Final = {f"{second:02d}": second for second in range(60)}
 
 _DIRECTIVE: Final = re.compile(r"%(.)", re.DOTALL)
@@ -191,10 +190,6 @@ def resolve(
     """
     if time is not None:
         text, layout = time
-        if type(text) is str and (layout == "clf" or layout == "rfc3164"):
-            quick = _read_minute(text, layout, received, mtime, zone, previous)
-            if quick is not None:
-                return quick
         if layout == "iso8601" and type(text) is str and _utc_shape(text):
             try:
                 moment = datetime.fromisoformat(text[:-1])
@@ -243,39 +238,74 @@ def layout_problem(layout: str) -> str | None:
     return None
 
 
-def _read_minute(
-    text: str, layout: str, received: float, mtime: float | None, zone: ZoneInfo, previous: float | None
-) -> Resolved | None:
-    """A usual text, by what is known of its minute; None where a longer look is needed.
+def _read_minute(text: str, layout: str, place: _Place) -> Resolved | None:
+    """A usual text of `clf` or `rfc3164`, by what is known of its minute; None where a longer look is needed.
 
-    Lines come in the order of their times, so that the minutes of the last ones are all there is to remember.
+    Lines come about in the order of their times, so a few minutes are all there is to remember.
     """
+    received, mtime, zone, previous = place
     if layout == "clf":
-        second = _SECONDS.get(text[18:20])
-        minute = _minute_with_offset(text[:18] + text[20:]) if second is not None and len(text) == 26 else None
-        if minute is None or second is None:
-            return None
-        return Resolved(f"{minute[0]}{text[18:20]}Z", minute[1] + second, "exact", None)
-    second = _SECONDS.get(text[13:])
-    if second is None:
-        return None
-    known = received if mtime is None or mtime > received else mtime
-    minute = _minute_without_year(text[:13], zone, (known + _AHEAD) // _DAY)
-    if minute is None:
+        digits, zone_used = text[18:20], None
+        minute = _minute_with_offset(text[:18] + text[20:]) if len(text) == 26 else None
+    else:
+        digits, zone_used = text[13:], zone.key
+        known = received if mtime is None or mtime > received else mtime
+        minute = _minute_without_year(text[:13], zone, (known + _AHEAD) // _DAY) if len(text) == 15 else None
+    second = _SECONDS.get(digits)
+    if minute is None or second is None:
         return None
     seconds = minute[1] + second
-    if type(previous) is Provisional:
-        previous = previous.told(seconds + _DAY)
-    if previous is not None and previous - seconds > _DAY:
-        return None
-    return Resolved(f"{minute[0]}{text[13:]}Z", seconds, "exact", zone.key)
+    if zone_used is not None:
+        if isinstance(previous, Provisional):
+            previous = previous.told(seconds + _DAY)
+        if previous is not None and previous - seconds > _DAY:
+            return None
+    return Resolved(f"{minute[0]}{digits}Z", seconds, "exact", zone_used)
 
 
 @lru_cache(maxsize=1024)
 def _minute_with_offset(text: str) -> tuple[str, float] | None:
-    """Of a minute as `10/Mar/2026:13:55: +0100`: the text before its seconds, UTC, and the moment of its beginning."""
-    found = _usual_minute["clf"](text) and _read_or_none(f"{text[:18]}00{text[18:]}", "clf", 0.0, UTC_ZONE)
-    return (found.text[:-3], found.seconds) if found else None
+    """Of a minute as `10/Mar/2026:13:55: +0100`: its text up to the seconds, in UTC, and the moment it begins."""
+    found = _clf_shape(f"{text[:18]}00{text[18:]}") if _usual_clf(text) else None
+    try:
+        wall = _wall(found) if found else None
+        if wall is None or wall.year is None or wall.offset is None:
+            return None
+        moment = datetime(wall.year, wall.month, wall.day, wall.hour, wall.minute)  # noqa: DTZ001 - the offset follows
+        return _beginning(moment - timedelta(seconds=wall.offset))
+    except (ValueError, OverflowError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _minute_without_year(text: str, zone: ZoneInfo, day: float) -> tuple[str, float] | None:
+    """The same of `Mar 10 13:55:`, where every limit within a day (since the epoch) gives the same year.
+
+    None also for minutes that come twice in the zone, or that it skips.
+    """
+    found = _rfc3164_shape(f"{text}00") if _usual_rfc3164(text) else None
+    wall = _wall(found) if found else None
+    if wall is None:
+        return None
+    place = _Place(0.0, None, zone, None)
+    try:
+        start = _EPOCH + timedelta(days=day)
+        # Zones have changed at whole minutes, to offsets in whole minutes, since 1972.
+        for year in range(start.year + 1, max(start.year - 10, 1979), -1):
+            moment = _moment(wall, year, place)
+            if moment is None or moment > start + timedelta(days=1):
+                continue
+            once = datetime(year, wall.month, wall.day, wall.hour, wall.minute, tzinfo=zone)
+            if once.utcoffset() != once.replace(fold=1).utcoffset() or moment + timedelta(minutes=1) > start:
+                return None
+            return _beginning(moment)
+    except (ValueError, OverflowError):
+        pass
+    return None
+
+
+def _beginning(minute: datetime) -> tuple[str, float]:
+    return minute.isoformat()[:17], (minute - _EPOCH).total_seconds()
 
 
 def _read(text: str | float, layout: str, place: _Place) -> Resolved | None:
@@ -283,6 +313,10 @@ def _read(text: str | float, layout: str, place: _Place) -> Resolved | None:
         return _read_epoch(text, _EPOCH_DIGITS[layout])
     if not isinstance(text, str):
         return None
+    if layout in _BY_MINUTE:
+        found = _read_minute(text, layout, place)
+        if found is not None:
+            return found
     text = text.strip()
     if layout == "iso8601":
         return _read_iso(text, place)
@@ -336,11 +370,16 @@ def _read_iso(text: str, place: _Place) -> Resolved | None:
 
 def _finish(match: re.Match[str], place: _Place) -> Resolved | None:
     """The shapes with a month's name."""
+    wall = _wall(match)
+    return None if wall is None else _place(wall, place)
+
+
+def _wall(match: re.Match[str]) -> _Wall | None:
     got = match.groupdict()
     month = _MONTHS.get(got["month"].lower())
     if month is None:
         return None
-    wall = _Wall(
+    return _Wall(
         int(got["year"]) if got["year"] else None,
         month,
         int(got["day"]),
@@ -350,7 +389,6 @@ def _finish(match: re.Match[str], place: _Place) -> Resolved | None:
         got["fraction"] or "",
         _seconds_east(got["offset"]),
     )
-    return _place(wall, place)
 
 
 @lru_cache(maxsize=64)
