@@ -52,13 +52,11 @@ FORMAT = Format(
 
 LITERALS: Final = (b'] "',)
 
-_OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-# What nearly every line is: no escape, a request that is one, nothing odd about the client. It must not accept less
-# strictly than `_tail` and `_request` do, since it decides alone.
+# What nearly every line without an escape is, with a request that is one. It must not accept less strictly than `_tail`
+# and `_request` do, since it decides alone.
 _usual = re.compile(
-    rf"(?:({_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET})|([0-9A-Fa-f]*:[0-9A-Fa-f:.]+)) - "
-    r'([^ "\\]+) \[([0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4})\] '
-    r'"(([A-Z]+) ([^ "\\]+) HTTP/([0-9](?:\.[0-9])?))" ([0-9]{3}) ([0-9]{1,15}|-) "([^"\\]*)" "([^"\\]*)"(?: (.*))?',
+    r'([^ "]+) - ([^ "]+) \[([0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4})\] '
+    r'"(([A-Z]+) ([^ "]+) HTTP/([0-9](?:\.[0-9])?))" ([0-9]{3}) ([0-9]{1,15}|-) "([^"]*)" "([^"]*)"(?: (.*))?',
     re.DOTALL,
 ).fullmatch
 _QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
@@ -83,17 +81,15 @@ def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
     """One request per line."""
     del ctx
     text = record.decode("utf-8", "backslashreplace")
-    usual = _usual(text)
+    usual = None if "\\" in text else _usual(text)
     if usual is None:
         return _unusual(text)
-    ip, ipv6, user, time, request, method, target, version, status, size, referrer, agent, extra = usual.groups()
-    fields: dict[str, Any] = {}
-    if ip:
-        fields["source.ip"] = ip
+    client, user, time, request, method, target, version, status, size, referrer, agent, extra = usual.groups()
+    if clean_ip(client) == client:
+        fields: dict[str, Any] = {"source.ip": client, "http.request.method": method, "url.original": target}
     else:
-        _set_source(fields, ipv6)
-    fields["http.request.method"] = method
-    fields["url.original"] = target
+        fields = {"http.request.method": method, "url.original": target}
+        _set_source(fields, client)
     if target[0] == "/":
         if "?" in target:
             fields["url.path"], _, fields["url.query"] = target.partition("?")

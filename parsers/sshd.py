@@ -265,6 +265,9 @@ def _framed(record: bytes) -> list[Operation] | Rejected:
 
 
 def _set_host(fields: dict[str, Any], host: str) -> None:
+    if "." not in host and ":" not in host:
+        fields["host.hostname"] = host  # as no address is written
+        return
     address = clean_ip(host)
     if address is None:
         fields["host.hostname"] = host

@@ -371,7 +371,7 @@ class Agent:
             lines, positions, troubles = self._intake.take(self._control.tap)
             self.book.pending += troubles
         book, now = self.book, self.clock.monotonic()
-        fresh = len(book.pending) + sum(len(part.bodies) for part in lines)
+        fresh = len(book.pending) + sum(len(part.leaves) for part in lines)
         leaves = book.open_leaves + fresh
         if not leaves and self._last_leaf and now - self._last_leaf >= self.config.seal.heartbeat:
             book.control("heartbeat", {"size": book.sealer.tree.size}, self.clock.now())

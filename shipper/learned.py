@@ -135,10 +135,11 @@ class Learner:
         event["message"] = f"{MARK}m{MARK}"
         text = canonical(_without_numbers(event, self._integers())).decode()
         said = self._expression(message, "_cut")
+        shown_as = self._expression(escape(message), "_cut")
         whole = self._expression(text, "")
-        if said is None or whole is None:
+        if said is None or shown_as is None or whole is None:
             return None
-        spoken = whole if op.message else whole.replace("f'{m}'", said)
+        spoken = whole if op.message else whole.replace("f'{m}'", shown_as)
         body, plain = (self._function(f"({expression}).encode()") for expression in (whole, spoken))
         template = Template(event["data_stream"]["dataset"], body, self._function(f"({said})"), plain)
         given = [values[name] for name in self.slots]

@@ -135,7 +135,10 @@ class Logbook:
         self.pending = []
         shipped = self._sealed(own)
         for part in lines:
-            shipped += sealer.seal(part.bodies, part.nonces, part.leaves)
+            if part.form is not None:
+                shipped += sealer.fill(part.form, part.leaves)
+            else:
+                shipped += sealer.seal(part.bodies, part.nonces, part.leaves)
             for dataset, count in part.routes:
                 _route(routes, dataset, count)
             if part.source["lines"]:  # a chunk without records only moves a position

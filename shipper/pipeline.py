@@ -21,7 +21,7 @@ from shipper.model import Chunk, Counts, Event
 from shipper.normalize import Normalizer, Origin
 from shipper.schema import check
 from shipper.seal.canonical import canonical
-from shipper.seal.sealer import hash_leaves
+from shipper.seal.sealer import Form, hash_leaves
 from shipper.shaped import Shaper
 from shipper.spliced import Line, Made, Splicer, Times
 
@@ -57,6 +57,8 @@ class Lines:
     """Bytes of all bodies."""
     problems: list[str] = field(default_factory=list)
     """Names of fields that the sampled check found at fault."""
+    form: Form | None = None
+    """The documents where another process parsed the chunk; `bodies` and `nonces` are empty then."""
 
 
 def process(

@@ -11,13 +11,16 @@ A property test holds that both ways give the same bytes. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import orjson
 
 from parsers._contract import Change, Context, Operation, Rejected, Time
-from parsers._json import SAFE_INTEGER
-from shipper import changes, sentences
+from parsers._json import SAFE_INTEGER, clean_ip
+from shipper import changes, protect, sentences
 from shipper._convert import INTEGERS, MISFIT
 from shipper._shaping import has_further_digits
 from shipper.learned import LONGEST_WORD, NUMBERS, Decisions, Learner, Template, escape
@@ -36,9 +39,11 @@ _words = attrgetter(
 )  # fmt: skip
 _SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
 _CALM: Final = frozenset({None, "ui", "api", "import", "mobile", "sync"})
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+_FIXED: Final = frozenset({bool, type(None)})
 _ROLES: Final = ("automation ", "an automation", "the system")
-_is_v4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!$)|$)){4}").fullmatch
-"""An address that is written as everybody writes it."""
+_DAY: Final = 86_400.0
+_surrogate = re.compile("[\ud800-\udfff]").search
 _SIMPLE: Final = (None, None, None, "native", None, None)
 
 
@@ -78,12 +83,10 @@ class Shaper:
             if op.values or op.no_change or op.time is None:
                 return None
             held = op.fields
-            key = (*_words(op), not op.message, *held)
-            # What most formats do not have stands in tuples, so that no name of a field can be taken for it.
-            if op.raw:
-                key = (_states(op.raw), *key)
-            if op.id is not None or op.object_id is not None or op.object_name or op.changes:
-                key = (_presence(op), *key)
+            key: tuple[Any, ...] = (_words(op), op.message and 1, tuple(held))
+            # What most formats do not have; a text may be there and empty.
+            if op.raw or op.id is not None or op.object_id is not None or op.object_name is not None or op.changes:
+                key += _presence(op)
             render = here.get(key)
             if render is None:
                 shape = shapes[key] if key in shapes else self._shape(key, op)
@@ -97,7 +100,7 @@ class Shaper:
 
     def _shape(self, key: tuple[Any, ...], op: Operation) -> Callable[..., Any] | None:
         """The function of a new shape, None for one that only the reference handles."""
-        if len(self._shapes) >= _MOST or any(len(word) > LONGEST_WORD for word in key if type(word) is str):
+        if len(self._shapes) >= _MOST or _too_long(key):
             return None
         found = self._shapes[key] = _Source(self._normalizer, self._shared, op).compiled()
         return found
@@ -108,19 +111,25 @@ def _refuse(data: bytes, offset: int, length: int) -> Made:
     return None
 
 
-def _presence(op: Operation) -> tuple[bool, ...]:
-    """Which of the ids, names and changes are there; an id may be there and empty."""
+def _presence(op: Operation) -> tuple[Any, ...]:
+    """Which ids, names and changes there are, and the kinds of leftovers.
+
+    A leftover that is true, false or null stands for itself.
+    """
+    raw = op.raw
+    kinds = tuple(map(type, raw.values()))
+    fixed = () if _FIXED.isdisjoint(kinds) else tuple(value for value in raw.values() if type(value) in _FIXED)
     of_user = op.object_id == op.fields.get("user.id")
-    return op.id is None, op.object_id is None, not op.object_id, not op.object_name, not op.changes, of_user
+    return (
+        op.id and 1, op.object_id and 1, op.object_name and 1, bool(op.changes), of_user, tuple(raw), kinds, fixed,
+    )  # fmt: skip
 
 
-def _states(raw: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Names and types of leftovers; what is true, false or null stands for itself."""
-    out: list[Any] = ["raw"]
-    for name, value in raw.items():
-        kind = type(value)
-        out += (name, value if kind is bool or value is None else kind.__name__)
-    return tuple(out)
+def _too_long(key: Iterable[Any]) -> bool:
+    """Whether a word in a key is too long to be remembered."""
+    return any(
+        len(part) > LONGEST_WORD if type(part) is str else type(part) is tuple and _too_long(part) for part in key
+    )
 
 
 def _reader(
@@ -146,8 +155,9 @@ def _reader(
         if precision != "exact" or (stamp is not text and has_further_digits(time)):
             return None
         found = stamp, used, seconds
-        # What is read may depend on the time before. Once that is the same moment, it stays the same.
-        if type(text) is str and previous == seconds:
+        # What is read may depend on the time before. Of one that is the same moment it gives the same, unless this is a
+        # January of UTC that the source calls December, or the time before is far ahead.
+        if type(text) is str and stamp[5:7] != "01" and (previous is None or previous < seconds + _DAY):
             last, known, moment = time, found, seconds
         return found
 
@@ -183,16 +193,17 @@ if seconds is None: times.text = stamp
 else: times.read(seconds)
 """
 _RENDER: Final = """
+texts = {texts}
+plain = {plain}
+if not plain and _surrogate(texts): return None
 key = ({key})
 t = _templates.get(key, 0)
 if t == 0: t = _learn(key, index, op, (path, received, received_text, mtime, data, offset, length, stream), ({clean},))
 if t is None: return None
-texts = {texts}
-if {plain}: body = t.plain({clean})
+if plain: body = t.plain({clean})
 else:
-    if _surrogate(texts): return None
 {sentence}
-    e = _escape("\\x1e".join((m, *texts))).split("\\\\u001e")
+    e = _escape("\\x1e".join(({shown}))).split("\\\\u001e")
     if len(e) != {count}: return None
     body = t.body({escaped})
 if len(body) > _LARGEST: return None
@@ -202,6 +213,7 @@ name = old = new = ""
 n = ()
 index, count, eid = 0, 0, opid
 {render}
+{told}
 return t.dataset, [body]
 """
 _MANY: Final = """
@@ -217,15 +229,27 @@ for index, (state, name, old, new, n) in enumerate(found):
     eid = opid if count == 1 else f"{{opid}}#{{index}}"
 {render}
     bodies.append(body)
+{told}
 return t.dataset, bodies
 """
+
+
+class Shared:
+    """What the functions of all shapes share."""
+
+    def __init__(self, normalizer: Normalizer) -> None:
+        settings = normalizer.settings
+        self.decisions = Decisions(normalizer)
+        self.passes = protect.sieve(settings.policy, settings.format.module)
+        self.learned = 0
+        """Templates of all shapes."""
 
 
 class _Source:
     """The function for operations of one shape, of which `op` is the first."""
 
-    def __init__(self, normalizer: Normalizer, decisions: Decisions, op: Operation) -> None:
-        self._normalizer, self._decisions, self._op = normalizer, decisions, op
+    def __init__(self, normalizer: Normalizer, shared: Shared, op: Operation) -> None:
+        self._normalizer, self._shared, self._op = normalizer, shared, op
         self._kinds = {target: Learner.kind_of(normalizer, target) for target in op.fields}
         self._slot = {target: f"f{at}" for at, target in enumerate(op.fields)}
         self._left = {f"r{at}": name for at, (name, value) in enumerate(op.raw.items()) if type(value) in {str, int}}
@@ -242,35 +266,37 @@ class _Source:
             return None
         if any("." in name for name in op.raw) or not {type(value) for value in op.raw.values()} <= _SCALARS:
             return None
+        settings, module = self._normalizer.settings, self._normalizer.settings.format.module
+        if any(protect.decide(settings.policy, module, name, op.object_type or "").action != "keep" for name in op.raw):
+            return None
         lines = [*self._values(), *self._distinct()]
         if op.interface not in _CALM:
             subject = next((self._slot[target] for target in _SUBJECTS if target in self._slot), None)
             lines += [f"if {subject}.startswith(_ROLES): return None"] if subject else []
-        if op.time is None:
-            return None
         lines += _TIME.strip().splitlines()
         lines.append('opid = op.id or f"{stream}:{offset}"')
-        lines += [f"{name} = op.{name} or ''" for name in _VARYING]
-        lines.append("if object_name and object_name[0] in '{[': return None")
-        lines.append("m = _scrub(op.message)" if op.message else "m = ''")
+        for name in _VARYING:
+            lines.append(f"{name} = op.{name} or ''")
+            lines += [f"if type({name}) is not str: return None"] if getattr(op, name) else []
+        lines += ["if object_name[0] in '{[': return None"] if op.object_name else []
+        lines += [*self._scrubbing(), ""]
         if op.changes:
             render = _indented(self._render("state, position, zone"))
-            lines += _MANY.format(object_type=op.object_type or "", render=render).strip().splitlines()
+            lines += _MANY.format(object_type=op.object_type or "", render=render, told=_TOLD).splitlines()
         else:
-            lines += _NONE.format(render=self._render("zone,")).strip().splitlines()
+            lines += _NONE.format(render=self._render("zone"), told=_TOLD).splitlines()
         body = "\n".join(f"        {line}" for line in lines)
         text = (
-            "def begin(stream, path, shown_path, received, received_text, mtime, times):\n"
-            f"    memory = [None, None]\n    def render(op, fields, data, offset, length):\n{body}\n    return render\n"
+            "def begin(stream, path, shown_path, received, received_text, mtime, times, read):\n"
+            f"    def render(op, fields, data, offset, length):\n{body}\n    return render\n"
         )
         templates: dict[Any, Template | None] = {}
         scope = {
             **self._scope,
-            "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": _LARGEST, "_BAD": _BAD, "_ROLES": _ROLES,
-            "_Time": Time, "_resolve": resolve, "_zone": self._normalizer.settings.zone, "_is_common": is_common,
-            "_further_digits": has_further_digits, "_state_of": state_of, "_escape": escape, "_is_v4": _is_v4,
-            "_printable": sentences.printable, "_scrub": self._normalizer.scrubbed, "_decisions": self._decisions,
-            "_templates": templates, "_learn": self._learning(templates),
+            "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": _LARGEST, "_ROLES": _ROLES, "_dumps": orjson.dumps,
+            "_state_of": state_of, "_escape": escape, "_clean_ip": clean_ip, "_surrogate": _surrogate,
+            "_printable": sentences.printable, "_scrub": self._normalizer.scrubbed, "_passes": self._shared.passes,
+            "_decisions": self._shared.decisions, "_templates": templates, "_learn": self._learning(templates),
         }  # fmt: skip
         exec(compile(text, f"<shaped {self._normalizer.settings.format.name}>", "exec"), scope)  # noqa: S102 - our own text, made of repr()
         begin: Callable[..., Any] = scope["begin"]
@@ -292,10 +318,9 @@ class _Source:
             lines.append(f"if type({slot}) is not str or not {slot}: return None")
             if kind == "ip":
                 self._scope[f"_convert_{slot}"] = self._normalizer.converter_of(target)[0]
-                lines.append(f"if not _is_v4({slot}):")
+                # Parsers wrote it so already, as a rule, and it is remembered there.
+                lines.append(f"if _clean_ip({slot}) != {slot}:")
                 lines += [f"    {slot} = _convert_{slot}({slot})", f"    if {slot} is _MISFIT: return None"]
-            elif kind == "scrubbed":
-                lines.append(f"{slot} = _scrub({slot})")
         if self._left:
             lines.append("raw = op.raw")
         for slot, name in self._left.items():
@@ -322,36 +347,68 @@ class _Source:
             for other in values[at + 1 :]
         ]
 
+    def _scrubbing(self) -> list[str]:
+        """`m`, the source's sentence or "", and the free texts without what the policy withholds from texts.
+
+        `seen` is these texts, without those that stand in another one between two blanks or before a question mark.
+        """
+        free = {target: slot for target, slot in self._slot.items() if self._kinds[target] == "scrubbed"}
+        every = (["m"] if self._op.message else []) + list(free.values())
+        lines = ["m = op.message" if self._op.message else "m = ''"]
+        if not free:
+            lines.append("seen = m")
+        elif self._op.message and (url := free.pop("url.original", "")):
+            lines.append(f'seen = m if f" {{{url}}} " in m else f"{{m}}|{{{url}}}"')
+            parts = [free.pop(part) for part in ("url.path", "url.query") if part in free]
+            if parts:
+                lines.append(f"if {url} != {_joined(parts, '?')}: seen = {_joined(['seen', *parts])}")
+            if free:
+                lines.append(f"seen = {_joined(['seen', *free.values()])}")
+        else:
+            lines.append(f"seen = {_joined(every)}")
+        if every:
+            lines.append("if not _passes(seen):")
+            lines += [f"    {slot} = _scrub({slot})" for slot in every]
+            lines.append(f"    seen = {_joined(every)}")
+        return lines
+
     def _render(self, key: str) -> str:
         own = {"ts": "stamp", "path": "shown_path", "received": "received_text", "field": "name"}
         clean = {slot: own.get(slot, slot) for slot in self._learner.slots}
         texts = ["eid", "opid", "field", "old", "new"] if self._op.changes else ["eid"]
         texts += [name for name in _VARYING if getattr(self._op, name)]
-        texts += [slot for target, slot in self._slot.items() if self._kinds[target] in {"text", "scrubbed"}]
+        texts += [slot for target, slot in self._slot.items() if self._kinds[target] == "text"]
         texts += [slot for slot, name in self._left.items() if type(self._op.raw[name]) is str]
-        texts += ["m"] if self._op.message else []
-        shown = ["m", *texts]
+        free = [slot for target, slot in self._slot.items() if self._kinds[target] == "scrubbed"]
+        shown = ["m", *texts, *free]
         escaped = [f"e[{shown.index(slot)}]" if slot in shown else value for slot, value in clean.items()]
         if "opid" not in texts:
             escaped[list(clean).index("opid")] = f"e[{shown.index('eid')}]"  # the same where nothing was changed
-        sentence = "m = m" if self._op.message else f"m = _printable(t.message({', '.join(clean.values())}))"
+        plain = "texts.isascii() and len(_dumps(texts)) == len(texts) + 2"
+        sentence = ""
+        if not self._op.message:
+            plain += ' and "\\x7f" not in texts'  # which a sentence does not show as it is
+            sentence = f"m = _printable(t.message({', '.join(clean.values())}))"
         return _RENDER.format(
             key=key,
             clean=", ".join(clean.values()),
-            texts=f"({', '.join(clean[slot] for slot in texts)},)",
+            texts=_joined([*(clean[slot] for slot in texts), "seen"]),
+            plain=plain,
             sentence=f"    {sentence}",
+            shown=", ".join(clean[slot] for slot in shown),
             count=len(shown),
             escaped=", ".join(escaped),
         ).strip()
 
     def _learning(self, templates: dict[Any, Template | None]) -> Callable[..., Template | None]:
-        learner = self._learner
+        learner, shared = self._learner, self._shared
 
         def learn(
             key: Any, number: int, op: Operation, place: tuple[Any, ...], values: tuple[Any, ...]
         ) -> Template | None:
-            if len(templates) >= _MOST:
+            if shared.learned >= _MOST:
                 return None
+            shared.learned += 1
             path, received, received_text, mtime, data, offset, length, stream = place
             origin = Origin(stream, path, offset, length, received, received_text, mtime, None, 0, data)
             given = {**dict(zip(learner.slots, values, strict=True)), "path": path}
@@ -361,7 +418,9 @@ class _Source:
         return learn
 
 
-_SCALARS: Final = {str, int, bool, type(None)}
+def _joined(names: Iterable[str], sign: str = "|") -> str:
+    """An expression for the texts of these names with a sign between them."""
+    return f'f"{sign.join(f"{{{name}}}" for name in names)}"'
 
 
 def _indented(text: str) -> str:

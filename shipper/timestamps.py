@@ -73,6 +73,8 @@ _clf_shape = re.compile(
     r"(?: " + _OFFSET + r")?\]?"
 ).fullmatch
 _number_shape = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,30})?").fullmatch
+_LAST_SECOND: Final = 10**11
+"""Seconds since the epoch before which every moment has four digits for its year."""
 _EPOCH_DIGITS: Final = {"epoch_s": 0, "epoch_ms": 3, "epoch_us": 6}
 
 # What nearly every line of these layouts has, and the places of its second.
@@ -198,6 +200,10 @@ def resolve(
             if moment is not None:
                 return Resolved(text, (moment - _EPOCH).total_seconds(), "exact", None)
         else:
+            if layout in _BY_MINUTE and type(text) is str:
+                found = _read_minute(text, layout, received, mtime, zone, previous)
+                if found is not None:
+                    return found
             try:
                 found = _read(text, layout, _Place(received, mtime, zone, previous))
             except (ValueError, OverflowError, InvalidOperation):
@@ -238,12 +244,13 @@ def layout_problem(layout: str) -> str | None:
     return None
 
 
-def _read_minute(text: str, layout: str, place: _Place) -> Resolved | None:
+def _read_minute(
+    text: str, layout: str, received: float, mtime: float | None, zone: ZoneInfo, previous: float | None
+) -> Resolved | None:
     """A usual text of `clf` or `rfc3164`, by what is known of its minute; None where a longer look is needed.
 
     Lines come about in the order of their times, so a few minutes are all there is to remember.
     """
-    received, mtime, zone, previous = place
     if layout == "clf":
         digits, zone_used = text[18:20], None
         minute = _minute_with_offset(text[:18] + text[20:]) if len(text) == 26 else None
@@ -313,10 +320,6 @@ def _read(text: str | float, layout: str, place: _Place) -> Resolved | None:
         return _read_epoch(text, _EPOCH_DIGITS[layout])
     if not isinstance(text, str):
         return None
-    if layout in _BY_MINUTE:
-        found = _read_minute(text, layout, place)
-        if found is not None:
-            return found
     text = text.strip()
     if layout == "iso8601":
         return _read_iso(text, place)
@@ -331,6 +334,11 @@ def _read(text: str | float, layout: str, place: _Place) -> Resolved | None:
 
 def _read_epoch(value: str | float, digits: int) -> Resolved | None:
     """A number of seconds, milliseconds or microseconds; `digits` says which (0, 3, 6)."""
+    if type(value) is int and 0 <= value < _LAST_SECOND * 10**digits:
+        seconds, part = divmod(value, 10**digits)
+        fraction = f".{part:0{digits}d}" if digits else ""
+        whole = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+        return Resolved(f"{whole}{fraction}Z", value / 10**digits, "exact", None)
     if isinstance(value, bool):
         return None
     text = str(value).strip() if not isinstance(value, float) else format(Decimal(repr(value)), "f")

@@ -6,7 +6,6 @@ sent to the whole process group must not lose what is being parsed.
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 import pickle
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shipper import __version__
 from shipper.build import Lanes
+from shipper.memory import settle_in
 from shipper.processor import Processor
 from shipper.timestamps import Provisional
 from shipper.workers.wire import LENGTH, Job, Parsed, Tally, job_of, message, parsed_message
@@ -79,9 +79,7 @@ def main(given: int, taken: int) -> None:
 def _work(source: BufferedReader, taken: int) -> None:
     charge = Charge(*pickle.loads(_read(source)))  # noqa: S301 - from our own process
     processor = Processor(Lanes(charge.config, charge.place, os.urandom), charge.mac_key, os.urandom)
-    # What is there now lives as long as the process, and events hold no cycles: the collector may look seldom.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    settle_in()
     _write(taken, message(__version__.encode()))
     while True:
         _write(taken, parsed_message(parse(processor, job_of(_read(source)))))

@@ -142,8 +142,8 @@ class Crew:
         parsed.tally.add_to(processor.lane(chunk).counts)
         if parsed.previous is not None:
             times[chunk.stream] = parsed.previous
-        if tap is not None:
-            for body in parsed.lines.bodies:
+        if tap is not None and parsed.lines.form is not None:
+            for body in parsed.lines.form.bodies():
                 tap(orjson.loads(body))
         return parsed.lines
 

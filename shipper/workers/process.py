@@ -18,7 +18,9 @@ from shipper.framing import Block
 from shipper.workers.wire import LENGTH, Job, job_message, message
 
 if TYPE_CHECKING:
-    from shipper.model import Chunk
+    from collections.abc import Sequence
+
+    from shipper.model import Chunk, Record
 
 PIPE: Final = 1 << 20
 """Bytes of a pipe, where the system allows so much: processes go on with what lies in it while a frame is written."""
@@ -32,7 +34,7 @@ KILLS, LAST_KILLS = 2, 3
 """Processes that may die of a chunk before it is halved, and of a line before it is kept unparsed."""
 
 _START: Final = (
-    "import sys; sys.path[:] = sys.argv[3:]; "
+    "import gc, sys; gc.disable(); sys.path[:] = sys.argv[3:]; "  # nothing of what is imported is garbage
     "from shipper.workers.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 
@@ -72,15 +74,25 @@ class Flight:
         return self.worker is not None or (self.kills >= KILLS and not self.own)
 
     def halves(self, kills: int = 0) -> list[Flight]:
-        """Two in its place."""
+        """Two in its place; of what nobody has cut into lines yet, one of them may hold empty lines only."""
         records = self.chunk.records
-        middle = len(records) // 2
-        first, second = replace(self.chunk, records=records[:middle]), replace(self.chunk, records=records[middle:])
+        parts: list[Sequence[Record]]
+        if isinstance(records, Block):
+            data, middle = records.data, len(records.data) // 2
+            at = data.rfind(b"\n", 0, middle) + 1 or data.index(b"\n", middle) + 1
+            parts = [Block(data[:at], records.offset), Block(data[at:], records.offset + at)]
+        else:
+            middle = len(records) // 2
+            parts = [records[:middle], records[middle:]]
+        first, second = (replace(self.chunk, records=part) for part in parts)
         return [Flight(first, last=False, kills=kills), Flight(second, last=self.last, kills=kills)]
 
     def light(self) -> list[Flight]:
         """As many in its place as keep memory bounded: of very short lines a chunk holds very many."""
-        if self.weight <= HEAVY or len(self.chunk.records) < 2:
+        records = self.chunk.records
+        if self.weight <= HEAVY:
+            return [self]
+        if records.data.count(b"\n", 0, -1) == 0 if isinstance(records, Block) else len(records) < 2:
             return [self]
         return [light for half in self.halves() for light in half.light()]
 
@@ -170,7 +182,7 @@ class Worker:
             except BlockingIOError:
                 return found
             if not piece:
-                return None
+                return found or None  # the end is told again next time
             self.pieces.append(piece)
             self.missing -= len(piece)
             if self.missing:

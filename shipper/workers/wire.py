@@ -16,13 +16,14 @@ from typing import Any, Final, NamedTuple
 from shipper.framing import Block
 from shipper.model import Chunk, Counts, Record
 from shipper.pipeline import Lines
+from shipper.seal.sealer import Form
 
 LENGTH: Final = struct.Struct("<Q")
 _JOB: Final = struct.Struct("<I")
-_LINES: Final = struct.Struct("<IIQ")
+_LINES: Final = struct.Struct("<II")
 _COUNTS: Final = ("read", "with_events", "rejected", "no_change", "filtered", "deduplicated", "bytes", "events")
 _LEAF: Final = 32
-_NONCE: Final = 22
+_SIZE: Final = array("Q").itemsize
 
 
 class Job(NamedTuple):
@@ -121,22 +122,21 @@ def parsed_message(parsed: Parsed) -> list[bytes]:
     lines = parsed.lines
     about = (lines.routes, lines.source, lines.size, lines.problems, parsed.tally, parsed.previous, parsed.holds)
     meta = pickle.dumps(about, pickle.HIGHEST_PROTOCOL)
-    bodies = b"\n".join(lines.bodies)  # canonical JSON holds no newline
-    head = _LINES.pack(len(meta), len(lines.bodies), len(bodies))
-    return message(head, meta, b"".join(lines.leaves), b"".join(lines.nonces), bodies)
+    form = Form.of(lines.bodies, lines.nonces)
+    head = _LINES.pack(len(meta), len(lines.bodies))
+    return message(head, meta, b"".join(lines.leaves), array("Q", form.lengths).tobytes(), form.text)
 
 
 def parsed_of(payload: bytes) -> Parsed:
-    """The result of a message's payload."""
-    size, count, length = _LINES.unpack_from(payload)
+    """The result of a message's payload; its documents are a form."""
+    size, count = _LINES.unpack_from(payload)
     at = _LINES.size + size
     routes, source, total, problems, tally, previous, holds = _small(payload[_LINES.size : at])
     middle = at + count * _LEAF
-    end = middle + count * _NONCE
+    end = middle + count * _SIZE
     lines = Lines(
-        bodies=payload[end : end + length].split(b"\n") if count else [],
         routes=routes,
-        nonces=[payload[place : place + _NONCE] for place in range(middle, end, _NONCE)],
+        form=Form(payload[end:], array("Q", payload[middle:end])),
         leaves=[payload[place : place + _LEAF] for place in range(at, middle, _LEAF)],
         source=source,
         size=total,

@@ -12,8 +12,10 @@ import pytest
 from shipper.build import Lanes
 from shipper.config import Config, FileInputSection, FormatSection
 from shipper.framing import LineFramer
+from shipper.logbook import leaves_of
 from shipper.model import Chunk
 from shipper.processor import Processor
+from shipper.seal.canonical import unsplice
 from shipper.workers import crew as crews
 from shipper.workers import process as processes
 from shipper.workers.crew import Crew
@@ -100,6 +102,14 @@ def given_back(made, expected, tap=None):
     return out
 
 
+def bodies_of(part):
+    """The canonical documents of a part, whoever parsed it; each is what its leaf was made of."""
+    if part.form is None:
+        return part.bodies
+    assert leaves_of(part.form.filled(9, "0123456789abcdef")) == part.leaves
+    return part.form.bodies()
+
+
 def alone(settings, work):
     """The same in this process: (bodies, sources, counts, times)."""
     own = processor(settings)
@@ -109,7 +119,7 @@ def alone(settings, work):
 
 def summary(parts, own):
     counts = {key: lane.counts for key, lane in own.lanes.items()}
-    bodies = [body for part in parts for body in part.bodies]
+    bodies = [body for part in parts for body in bodies_of(part)]
     return bodies, [part.source for part in parts], [part.routes for part in parts], counts, own.times
 
 
@@ -167,8 +177,9 @@ def test_no_nonce_is_drawn_twice():
     with crew(config("app")) as (made, _):
         for chunk in work:
             made.submit(chunk)
-        nonces = [nonce for part in given_back(made, len(work)) for nonce in part.nonces]
-    assert len(nonces) == len(set(nonces)) == 500
+        documents = [data for part in given_back(made, len(work)) for data in part.form.filled(0, "0" * 16)]
+    nonces = {unsplice(data).nonce for data in documents}
+    assert len(nonces) == len(documents) == 500
 
 
 def test_who_watches_sees_each_event_once_in_order():
@@ -177,7 +188,7 @@ def test_who_watches_sees_each_event_once_in_order():
         for chunk in work:
             made.submit(chunk)
         parts = given_back(made, len(work), seen.append)
-    assert seen == [orjson.loads(body) for part in parts for body in part.bodies]
+    assert seen == [orjson.loads(body) for part in parts for body in bodies_of(part)]
 
 
 def test_a_process_that_is_killed_loses_nothing_and_repeats_nothing(told):
@@ -215,7 +226,7 @@ def test_a_line_that_kills_processes_is_kept_unparsed_and_costs_no_other_line(to
             made.submit(chunk)
         parts = given_back(made, len(work))
         counts = own.lanes["app", "app"].counts
-    events = [orjson.loads(body) for part in parts for body in part.bodies]
+    events = [orjson.loads(body) for part in parts for body in bodies_of(part)]
     assert [event.get("trail", {}).get("object", {}).get("id") for event in events] == [
         None if number == 17 else str(number) for number in range(30)
     ]
@@ -240,7 +251,7 @@ def test_what_killed_two_processes_waits_for_a_third_and_is_not_parsed_by_the_ag
         monkeypatch.setattr(processes, "_START", POISON)
         clock.mono += crews.FIRST_RETRY
         (part,) = given_back(made, 1)
-    assert orjson.loads(part.bodies[0])["event"]["kind"] == "pipeline_error"
+    assert orjson.loads(bodies_of(part)[0])["event"]["kind"] == "pipeline_error"
 
 
 def test_without_any_process_the_agent_parses_for_itself(told, monkeypatch):
@@ -278,4 +289,4 @@ def test_what_is_on_its_way_is_bounded():
             made.submit(chunk)
         parts = given_back(made, len(whole))
     assert max(part.size for part in parts) < 2_000_000  # not forty times what was read
-    assert sum(len(part.bodies) for part in parts) == 20_000
+    assert sum(len(part.leaves) for part in parts) == 20_000

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipper import protect
+from shipper import _scrub, protect
 from shipper.errors import ConfigError
 from shipper.protect import (
     Policy,
@@ -25,6 +25,7 @@ from shipper.protect import (
     protect_original,
     protect_text,
     protect_values,
+    sieve,
 )
 
 DEFAULT = Policy()
@@ -438,6 +439,41 @@ def test_the_text_of_a_record_that_is_json_is_cleaned_by_its_names():
 def test_a_policy_that_withholds_nothing_leaves_texts_alone():
     text = "password=hunter2 1234567"
     assert protect_original(KEEP_ALL, "x", text) == protect_text(KEEP_ALL, "x", text) == text
+
+
+FRAGMENTS = st.sampled_from(
+    ["a", "ü", "x-", "_", "7", "12", "123", "1234", "78-05-", "078-05-1120", "078.05.1120", "AB12", "abcd", "3704", " ", "-",
+     ".", "/", "?", "&", "|", "=", ":", "=>", " = ", "\t:", "ssn", "password", "q", "iban", "n" * 130, '"', "'", "\\", "\n",
+     "4111111111111111", "GB29 NWBK 6016 1331 9268 19", "\ud800"]
+)  # fmt: skip
+
+
+@given(st.lists(st.lists(FRAGMENTS, max_size=8).map("".join), min_size=1, max_size=4))
+@settings(max_examples=2000, deadline=None)
+def test_nothing_is_withheld_from_texts_that_pass_the_sieve_nor_from_their_parts(texts):
+    passes = sieve(DEFAULT, "x")
+    if passes("|".join(texts)):
+        for text in texts:
+            assert protect_text(DEFAULT, "x", text) == text
+            for part in (*text.split(" "), *text.split("?")):
+                assert protect_text(DEFAULT, "x", part) == part
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GET /reports/2026/38427?q=x&page=3 HTTP/1.1", "https://www.shop.example/search/", "at 12:30",
+             "Failed password for kim from 192.0.2.9 port 2976 ssh2", "Zoë: ok", "12345678901", "ID5 x86_64"]
+)  # fmt: skip
+def test_usual_texts_pass_the_sieve(text):
+    assert sieve(DEFAULT, "x")(text)
+
+
+def test_the_sieve_remembers_no_more_than_some_keys():
+    held = _scrub.Sieve(lambda key: key == "secret")
+    assert all(held.passes(f"key{number}=x") for number in range(2_000))
+    assert len(held._kept) == 1_024
+    assert not held.passes("secret=x")
+    assert held.passes("one=1&other: 2")
+    assert sieve(KEEP_ALL, "x")("password=hunter2")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parsers import Time
-from shipper.timestamps import LAYOUTS, Resolved, iso, layout_problem, resolve
+from shipper import timestamps
+from shipper.timestamps import LAYOUTS, Provisional, Resolved, iso, layout_problem, resolve
 
 BERLIN = ZoneInfo("Europe/Berlin")
 UTC_ZONE = ZoneInfo("UTC")
@@ -313,3 +315,64 @@ def test_a_time_without_year_near_the_receipt_gets_its_year_back(received, ahead
     moment = (received + timedelta(seconds=ahead)).replace(microsecond=0)
     text = moment.strftime("%b %d %H:%M:%S")
     assert year_of(text, received=received.replace(tzinfo=UTC).timestamp()) == moment.isoformat() + "Z"
+
+
+NEAR_RECEIPT = st.datetimes(datetime(2024, 12, 30), datetime(2026, 3, 30)) | st.sampled_from(
+    [
+        datetime(2025, 10, 26, 2, 30),
+        datetime(2025, 3, 30, 2, 30),
+        datetime(2024, 2, 29, 1),
+        datetime(2025, 12, 31, 23, 59, 59),
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    moment=NEAR_RECEIPT,
+    layout=st.sampled_from(["rfc3164", "clf"]),
+    offset=st.sampled_from(["", " +0000", " -0330", " +0200", " +2500", " Z"]),
+    received=NEAR_RECEIPT.map(lambda moment: moment.replace(tzinfo=UTC).timestamp()),
+    mtime=st.none() | st.floats(1.7e9, 1.78e9),
+    previous=st.none() | NEAR_RECEIPT.map(lambda moment: moment.replace(tzinfo=UTC).timestamp()),
+    provisional=st.booleans(),
+    zone=st.sampled_from([BERLIN, UTC_ZONE, ZoneInfo("America/St_Johns"), ZoneInfo("Australia/Lord_Howe")]),
+)
+def test_a_usual_text_is_read_as_one_with_a_fraction_whose_minute_is_not_remembered(
+    moment, layout, offset, received, mtime, previous, provisional, zone
+):
+    text = moment.strftime("%b %e %H:%M:%S" if layout == "rfc3164" else "%d/%b/%Y:%H:%M:%S")
+    before = [Provisional(math.nan if previous is None else previous) if provisional else previous for _ in range(2)]
+    found, wanted = (
+        read(f"{text}{fraction}{offset}", layout, received=received, mtime=mtime, zone=zone, previous=given)
+        for fraction, given in zip(("", ".0"), before, strict=True)
+    )
+    if wanted.precision == "received":
+        assert found == wanted
+        return
+    assert found == wanted._replace(text=wanted.text.replace(".0Z", "Z"))
+    if provisional:
+        # What holds for longer has to be true for longer.
+        assert before[0].holds >= before[1].holds
+        later = min(before[0].holds, 2e9)
+        assert later == -math.inf or found == read(
+            f"{text}{offset}", layout, received=received, mtime=mtime, zone=zone, previous=later
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["10/Mar/2026:13:55:60 +0000", "10/Mar/2026:24:00:00 +0000", "31/Feb/2026:13:55:36 +0000",
+             "10/Xyz/2026:13:55:36 +0000", "10/Mar/2026:13:55:36 +2500", "01/Jan/0001:00:00:00 +0500",
+             "10/Mar/2026:13:55:٣٦ +0000", "10/Mar/2026:13:55:36_+0000", "10/Mar/2026T13:55:36 +0000"]
+)  # fmt: skip
+def test_a_text_near_the_usual_one_of_access_logs_is_not_read(text):
+    assert read(text, "clf").precision == "received"
+
+
+def test_the_minutes_that_are_remembered_are_bounded():
+    for minute in range(3_000):
+        moment = datetime(2026, 1, 1) + timedelta(minutes=minute)
+        assert read(moment.strftime("%d/%b/%Y:%H:%M:07 +0000"), "clf").text == moment.strftime("%Y-%m-%dT%H:%M:07Z")
+        assert read(moment.strftime("%b %e %H:%M:07"), "rfc3164", zone=UTC_ZONE).precision == "exact"
+    for remembered in (timestamps._minute_with_offset, timestamps._minute_without_year):
+        assert remembered.cache_info().currsize <= 1_024

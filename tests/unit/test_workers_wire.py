@@ -1,6 +1,8 @@
 """What goes through the pipes of parsing processes, and which results hold although the event before was not known."""
 
 import math
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -12,7 +14,11 @@ from parsers import Time
 from shipper.framing import Block, LineFramer, size_of
 from shipper.model import Chunk, Counts, Record
 from shipper.pipeline import Lines
+from shipper.seal.canonical import canonical
+from shipper.seal.sealer import LogName, Sealer, hash_leaves
+from shipper.seal.tree import Tree
 from shipper.timestamps import Provisional, resolve
+from shipper.workers.process import HEAVY, Flight
 from shipper.workers.wire import LENGTH, Job, Parsed, Tally, job_message, job_of, parsed_message, parsed_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -51,19 +57,59 @@ def test_a_block_is_true_only_where_it_holds_a_record():
         assert size_of(block) == len(data)
 
 
-@given(st.lists(st.binary(min_size=1).filter(lambda body: b"\n" not in body), max_size=4))
-def test_a_result_arrives_as_it_was_sent(bodies):
+@given(
+    st.lists(st.text("%db\u00e4\n", max_size=6), max_size=4),
+    st.integers(0, 12).map(lambda digits: max(0, 10**digits - 2)),
+)
+def test_a_result_arrives_as_it_was_sent_with_documents_that_are_sealed_as_here(texts, first):
+    bodies = [canonical({"message": text}) for text in texts]
+    nonces, leaves = hash_leaves(bodies, os.urandom)
     lines = Lines(
         bodies=bodies,
         routes=[["fieldtrail.change", len(bodies)]],
-        nonces=[b"%022d" % at for at in range(len(bodies))],
-        leaves=[bytes([at]) * 32 for at in range(len(bodies))],
+        nonces=nonces,
+        leaves=leaves,
         source={"lines": len(bodies), "mac": "00"},
         size=sum(map(len, bodies)),
         problems=["user.id"],
     )
     sent = Parsed(lines, Tally((1,) * 8, {"internal_errors": 2}), 4.5, math.inf)
-    assert parsed_of(payload(parsed_message(sent))) == sent
+    there = parsed_of(payload(parsed_message(sent)))
+    form = there.lines.form
+    assert form.bodies() == bodies
+    assert there == sent._replace(lines=replace(lines, bodies=[], nonces=[], form=form))
+    one, other = (Sealer(LogName.of("audit.example/app/1"), grown(first)) for _ in range(2))
+    assert other.fill(form, there.lines.leaves) == one.seal(bodies, nonces, leaves)
+    assert (other.state(), other.open_leaves) == (one.state(), one.open_leaves)
+
+
+def grown(size):
+    """A tree of so many leaves."""
+    return Tree(size, [bytes(32)] * size.bit_count())
+
+
+@given(st.text("ab\n", min_size=1, max_size=60), st.integers(0, 9))
+def test_a_chunk_that_is_too_heavy_is_given_out_in_blocks_of_which_none_is(text, offset):
+    block = Block((text.strip("\n") + "\n").encode() * 400, offset)
+    flights = Flight(chunk(block)).light()
+    assert all(isinstance(flight.chunk.records, Block) for flight in flights)
+    assert [record for flight in flights for record in flight.chunk.records] == list(block)
+    assert max(flight.weight for flight in flights) <= HEAVY
+    assert [flight.last for flight in flights] == [False] * (len(flights) - 1) + [True]
+
+
+@given(st.text("ab\n", max_size=12).filter(lambda text: text.strip("\n").count("\n")))
+def test_halving_a_block_ends_at_its_single_lines(text):
+    block, lines = Block((text.rstrip("\n") + "\n").encode(), 3), []
+    left = [Flight(chunk(block))]
+    while left:
+        flight = left.pop(0)
+        records = flight.chunk.records
+        if len(records) > 1:
+            left[:0] = flight.halves()
+        else:
+            lines += records
+    assert lines == list(block)
 
 
 def test_a_tally_is_what_was_added_since():
