@@ -107,7 +107,7 @@ class Sieve:
         """Whether nothing in `text` is withheld; False may also mean that it takes a longer look.
 
         What is true of a text is true of each part of it between two signs of which no key, number or word has one
-        (and which are no quotes): texts may be joined by `|`, and parts between blanks or before `?` need no look of
+        (and which are no quotes): texts may be joined by `|`, and parts between blanks or beside `?` need no look of
         their own.
         """
         if "=" in text or ":" in text:

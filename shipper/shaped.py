@@ -30,7 +30,7 @@ from shipper.spliced import Line, Made, Times
 from shipper.timestamps import is_common, resolve
 
 _MOST: Final = 512
-"""Shapes, and templates of a shape, that are remembered; a hostile source must not fill memory."""
+"""Shapes, and templates of all shapes, that are remembered; a hostile source must not fill memory."""
 _LARGEST: Final = 60_000
 _VARYING: Final = ("object_id", "object_name")
 _words = attrgetter(
