@@ -18,11 +18,14 @@ from shipper.workers.crew import Crew
 
 READ_BUDGET = 1_000_000
 """Bytes of input per frame: large enough that one sync is cheap per event, small enough for a short wait."""
-READ_TURN = 64 * 1024
-"""Bytes asked of one input at a time: a megabyte of lines of one byte would be half a gigabyte of events."""
+READ_TURN, LEAST_TURN = 64 * 1024, 8 * 1024
+"""Bytes asked of one input at a time, at most and at least: so many that they make about `TURN_BYTES` of events."""
+TURN_BYTES = 1024 * 1024
+FIRST_GROWTH = 32.0
+"""By how much lines are expected to grow before any was read; lines of one byte grow five hundredfold."""
 FAR_TURN = 128 * 1024
 """The same for a parsing process: each chunk costs a message there and one back."""
-FRAME_BYTES = 8 * 1024 * 1024
+FRAME_BYTES = 4 * 1024 * 1024
 """Bytes of events after which a frame is closed before the next turn."""
 PATIENCE, LONGEST_WAIT = 0.1, 1.0
 """Seconds that a frame waits for parsing processes to fill it, and for its first lines."""
@@ -65,6 +68,8 @@ class Intake:
         self._budget = max(READ_TURN, min(READ_BUDGET, budget))
         self._order: deque[Chunk | _Told] = deque()
         self._turn = 0
+        self._growth = FIRST_GROWTH
+        """Bytes of events for a byte of the last chunk."""
         self._reported: set[str] = set()
         for source in inputs:
             source.restore(
@@ -116,7 +121,9 @@ class Intake:
                 size += part.size
                 lines.append(part)
                 self._report(part.problems)
-            left -= size_of(oldest.records)
+            read = size_of(oldest.records)
+            left -= read
+            self._growth = max(1.0, sum(part.size for part in parts) / max(1, read))
             positions[oldest.stream] = {"input": oldest.input, **oldest.position}
         if self._crew is not None:
             self._read(quiet)  # so that the processes have work while this frame is written
@@ -131,7 +138,8 @@ class Intake:
             self._turn = (self._turn + 1) % len(self.inputs)
             source = self.inputs[self._turn]
             quiet += 1
-            for chunk in source.read(READ_TURN if crew is None else FAR_TURN):
+            near = max(LEAST_TURN, min(READ_TURN, int(TURN_BYTES / self._growth)))
+            for chunk in source.read(near if crew is None else FAR_TURN):
                 if chunk.records:
                     quiet = 0
                 order.append(chunk)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shipper.fs import Fs
     from shipper.journal.format import Frame, Good, Read, SegmentHeader
 
-MEMORY_BYTES = 16 * 1024 * 1024
+MEMORY_BYTES = 12 * 1024 * 1024
 """How much of the newest frames is kept in memory for readers that have not come to them, uncompressed bytes."""
 
 
