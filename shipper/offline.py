@@ -13,7 +13,8 @@ from shipper.config import Config
 from shipper.framing import LineFramer
 from shipper.model import Event, Record
 from shipper.normalize import Origin
-from shipper.pipeline import Lane
+from shipper.pipeline import Lane, reference
+from shipper.spliced import Times
 
 SAMPLE = 65536
 
@@ -25,19 +26,11 @@ def events_of(
     origin = Origin(
         path, path, record.offset, record.length, received, rfc3339(received), None, previous, 0, record.data
     )
-    parsed = lane.parse(record.data, lane.context)
-    if isinstance(parsed, Rejected):
-        return [lane.normalizer.unparsed(parsed.reason, origin)], previous
-    events: list[Event] = []
-    for number, operation in enumerate(parsed):
-        if operation.no_change:
-            continue
-        origin.number = number
-        documents, seconds = lane.normalizer.events(operation, origin)
-        events += documents
-        if seconds is not None:
-            previous = origin.previous = seconds
-    return events, previous
+    seen = Times(previous)
+    events = reference(lane, origin, seen)
+    if isinstance(events, Rejected):
+        return [lane.normalizer.unparsed(events.reason, origin)], previous
+    return events, seen.previous
 
 
 def read_events(

@@ -109,7 +109,7 @@ def process(
             chunk.stream, chunk.path, offsets[at], lengths[at], chunk.received, received_text, chunk.mtime,
             seen.previous, 0, lines[at],
         )  # fmt: skip
-        events = _reference(lane, origin, seen)
+        events = reference(lane, origin, seen)
         if isinstance(events, Rejected):
             rejected += 1
             events = [lane.normalizer.unparsed(events.reason, origin)]
@@ -160,7 +160,7 @@ def _refuse(data: bytes, offset: int, length: int) -> Made:
     return None
 
 
-def _reference(lane: Lane, origin: Origin, seen: Times) -> list[Event] | Rejected:
+def reference(lane: Lane, origin: Origin, seen: Times) -> list[Event] | Rejected:
     """The events of one line, none where nothing changed; `seen` gets its time."""
     try:
         parsed = lane.parse(origin.data, lane.context)
