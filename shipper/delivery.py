@@ -172,7 +172,7 @@ class Delivery(threading.Thread):
 
     def _loop(self) -> None:
         self.output.open(self._state)
-        if not self._agree():
+        if not (self._agree() and self._note_beginning()):
             return
         while not self._stop_now.is_set():
             item = self._held or self._reader.read(timeout=0.25)
@@ -193,6 +193,25 @@ class Delivery(threading.Thread):
             self.seq = last.seq + 1
             self.progress = self._clock.monotonic()
             self._maybe_save(idle=False)
+
+    def _note_beginning(self) -> bool:
+        """Save what the output has begun (a file) before anything goes into it; False when told to stop before that.
+
+        After a crash it could not tell its own from somebody else's, and would begin another beside it.
+        """
+        wait = FIRST_WAIT
+        while not self._stop_now.is_set():
+            try:
+                self._save()
+            except (DiskError, OSError) as error:
+                self._failing(str(error), wait)
+                if self._stop_now.wait(wait):
+                    return False
+                wait = min(wait * 2, LONGEST_WAIT)
+                continue
+            self._saved_at = self._clock.monotonic()
+            return True
+        return False
 
     def _merged(self, first: Frame) -> tuple[Frame, list[Run]]:
         """`first` and what of the frames after it is there and goes with it in one request; the last one of them."""

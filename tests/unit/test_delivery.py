@@ -2,10 +2,12 @@
 
 import pytest
 
+from shipper.config import FileOutputSection
 from shipper.delivery import Cursor, Delivery, documents_of
 from shipper.dlq import DeadLetters
 from shipper.journal import Frame, Gap
 from shipper.model import Documents, Receipt
+from shipper.outputs.file import FileOutput
 from tests.shipped import LOG, ORIGIN, OTHER_LOG
 from tests.tailing import StandingClock
 
@@ -173,3 +175,40 @@ def test_frames_of_two_logs_stay_apart(tmp_path, count):
     got, _ = batches(shelved, tmp_path)
     assert [(batch.log, len(batch.documents)) for batch in got] == [(LOG, count), (OTHER_LOG, count)]
     assert documents_of(shelved.frames[1])[0].id == f"{OTHER_LOG}-{0:014x}"
+
+
+def test_an_agent_killed_after_its_first_delivery_finds_its_own_file_again_and_nothing_stands_there_twice(tmp_path):
+    shelved = Shelved().add(3, 100)
+    cursor = Cursor(tmp_path / "cursors", "archive")
+    (tmp_path / "cursors").mkdir()
+    section = FileOutputSection(id="archive", type="file", path=tmp_path / "events.ndjson")
+
+    class Killed(FileOutput):
+        """What the cursor says when the first batch was written, before anything was saved of it."""
+
+        def deliver(self, batch):
+            receipt = super().deliver(batch)
+            self.left = cursor.load()
+            self.stop()
+            return receipt
+
+    for _ in range(2):
+        state = cursor.load()[1] if cursor.path.exists() else {}
+        output = Killed(section)
+        made = Delivery(
+            output,
+            Shelf(*shelved.frames),
+            cursor,
+            0,
+            state,
+            letters=DeadLetters(tmp_path / "dlq"),
+            clock=StandingClock(),
+            ask=lambda request: None,
+            local_size=lambda: (LOG, 3),
+        )
+        output.stop = made.halt
+        made.run()
+        assert made.failure is None
+        cursor.save(*output.left)
+    assert (tmp_path / "events.ndjson").read_bytes() == b"".join(data + b"\n" for data in shelved.frames[0].documents)
+    assert list(tmp_path.glob("events.ndjson.*")) == []
