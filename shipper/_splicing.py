@@ -9,14 +9,24 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import orjson
 
 from parsers._contract import Change, Time
 from parsers._json import SAFE_INTEGER, may_be_inexact
 from shipper import changes, sentences
 from shipper._convert import INTEGERS, MISFIT
 from shipper._shaping import has_further_digits
-from shipper.learned import ATTRIBUTES, NUMBERS, Learner, escape, escape_all
+from shipper.learned import (
+    ATTRIBUTES,
+    CALM,
+    LARGEST,
+    NUMBERS,
+    ROLES,
+    SUBJECTS,
+    Learner,
+    escape,
+    escape_all,
+    facts_of,
+)
 from shipper.schema import fields
 from shipper.timestamps import is_common, is_usual, resolve
 
@@ -25,14 +35,8 @@ if TYPE_CHECKING:
 
 WORDS: Final = ("action", "code", "outcome", "actor_type", "actor_confidence", "interface")
 """Attributes of which there are few values: each has templates of its own."""
-_LARGEST: Final = 60_000
-"""Bytes of a document up to which nothing can have been cut (`canonical.MAX_BYTES`, with some room)."""
 _SHORT: Final = 5_000
 """Bytes of a record in its source: in UTF-8 it is at most half as long again, and below `normalize.SHORT`."""
-_CALM: Final = frozenset({None, "ui", "api", "import", "mobile", "sync"})
-"""Interfaces that a sentence names whatever its subject is called."""
-_ROLES: Final = ("automation ", "an automation", "the system")
-_SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
 _WORDED: Final = frozenset({"text", "scrubbed"})
 _TYPES: Final[Mapping[str, Any]] = {"str": str, "int": int, "bool": bool, "NoneType": type(None)}
 _VALUE: Final[Any] = str | int | bool | None
@@ -156,11 +160,8 @@ def unusual(data: bytes, name: str, old: Any, new: Any) -> tuple[int, str, str, 
                 return None
         elif type(side) is int and (not -SAFE_INTEGER <= side <= SAFE_INTEGER or (not side and may_be_inexact(data))):
             return None
-    out = changes.document(Change(name, old, new), 0)
-    there = tuple(number for number in NUMBERS if number in out)
-    state = _state(out["op"], out["old_state"], out["new_state"], out.get("value_type"), there)
-    numbers = tuple(orjson.dumps(out[number]).decode() if number in out else "" for number in NUMBERS)
-    return state, out.get("old", ""), out.get("new", ""), numbers
+    facts, before, after, numbers = facts_of(Change(name, old, new))
+    return _state(*facts), before, after, numbers
 
 
 class Source:
@@ -320,7 +321,7 @@ class Source:
         if kind == "scrubbed":
             return [f"{slot} = {variable}", f"if {slot} is not None: {slot} = _scrub({slot})"]
         self._scope[f"_convert_{slot}"] = self._normalizer.converter_of(target)[0]
-        node = self._splicer.node(self._splicer.path(variable))
+        node = self._splicer.node(dict(self._plan.further)[target])
         kinds = node.kinds & self._usable(node)
         convert = f"{slot} = _convert_{slot}({variable})"
         if kind == "integer":
@@ -384,7 +385,7 @@ class Source:
         said = self._special.get("message")
         lines += [f"if {said} is not None: return None"] if said is not None else []
         leftovers, more = self._leftovers()
-        subject = " or ".join(self._field[target] for target in _SUBJECTS if target in self._field)
+        subject = " or ".join(self._field[target] for target in SUBJECTS if target in self._field)
         interface = self._special.get("interface")
         if subject and interface:
             lines.append(f"if {interface} not in _CALM and ({subject} or '').startswith(_ROLES): return None")
@@ -402,8 +403,8 @@ class Source:
         templates: dict[Any, Any] = {}
         scope = {
             **self._scope,
-            "_SHORT": _SHORT, "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": _LARGEST, "_UNSET": msgspec.UNSET,
-            "_CALM": _CALM, "_ROLES": _ROLES, "_DIGITS": frozenset("-0123456789"),
+            "_SHORT": _SHORT, "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": LARGEST, "_UNSET": msgspec.UNSET,
+            "_CALM": CALM, "_ROLES": ROLES, "_DIGITS": frozenset("-0123456789"),
             "_REFUSED": (msgspec.DecodeError, UnicodeDecodeError),
             "_decode": msgspec.json.Decoder(struct).decode, "_refused": splicer.refused,
             "_Time": Time, "_resolve": resolve, "_zone": self._normalizer.settings.zone, "_is_usual": is_usual,

@@ -5,8 +5,8 @@ kind, with a mark in the place of every text that may vary; where the marks come
 belong. From that a function is compiled that writes such an event's canonical bytes at once. It is kept only if it
 gives back, byte for byte, what the reference made of the line that it was learned from.
 
-What may vary is named by slots (`SLOTS`, the fields of a mapping, leftovers). Whoever fills them promises that two
-operations of one kind take the same ways through the reference: `spliced.py` and `quick.py` say in their keys what the
+What may vary is named by slots (those below, fields, leftovers). Whoever fills them promises that two
+operations of one kind take the same ways through the reference: `spliced.py` and `shaped.py` say in their keys what the
 ways depend on, and property tests hold them to it.
 
 Pure.
@@ -45,6 +45,13 @@ NUMBERS: Final = ("old_number", "new_number", "delta", "delta_pct")
 LONGEST_WORD: Final = 128
 """Characters of a word by which templates are remembered."""
 _MOST_FIELDS: Final = 4_096
+LARGEST: Final = 60_000
+"""Bytes of a document up to which nothing can have been cut (`canonical.MAX_BYTES`, with some room)."""
+CALM: Final = frozenset({None, "ui", "api", "import", "mobile", "sync"})
+"""Interfaces that a sentence names whatever its subject is called; with another one not beside these:"""
+ROLES: Final = ("automation ", "an automation", "the system")
+SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
+"""Fields that a sentence takes its subject from, in this order."""
 _WHOLE_RECORDS: Final = frozenset({"record.create", "record.delete"})
 _ENDS: Final = 120
 """Texts up to this length stand uncut in a sentence."""
@@ -79,7 +86,6 @@ class Learner:
         self._normalizer, self._attributes = normalizer, attributes
         self._named = dict(named)
         self.slots = (*BESIDES, *OF_CHANGE, *attributes, *named)
-        self._of_field = {target: name for name, target in named.items() if not target.startswith("raw.")}
         self._of_raw = {target[4:]: name for name, target in named.items() if target.startswith("raw.")}
 
     @staticmethod
@@ -133,10 +139,11 @@ class Learner:
         self._put_marks(event, op, marked)
         message = event["message"]
         event["message"] = f"{MARK}m{MARK}"
-        text = canonical(_without_numbers(event, self._integers())).decode()
-        said = self._expression(message, "_cut")
-        shown_as = self._expression(escape(message), "_cut")
-        whole = self._expression(text, "")
+        for integer, name in self._integers().items():
+            _swap(event, integer, f"{MARK}#{name}{MARK}")
+        said = self._expression(message, spoken=True)
+        shown_as = self._expression(escape(message), spoken=True)
+        whole = self._expression(canonical(event).decode(), spoken=False)
         if said is None or shown_as is None or whole is None:
             return None
         spoken = whole if op.message else whole.replace("f'{m}'", shown_as)
@@ -172,7 +179,7 @@ class Learner:
         marks: dict[str, Any] = {name: f"{MARK}{name}{MARK}" for name in self._attributes if getattr(op, name)}
         held = dict(op.fields)
         for at, (name, target) in enumerate(self._named.items()):
-            if target in held and target in self._of_field:
+            if target in held:
                 held[target] = self._mark(name, at, target)
         raw = self._marked_raw(op.raw, "")
         shown = [
@@ -210,9 +217,7 @@ class Learner:
             return
         changed = [one for one in op.changes if not changes.same(one.old, one.new)]
         actual = changes.document(changed[change["index"]], 0)
-        for name in ("category", "sensitivity", "redaction"):
-            if name in change:
-                actual[name] = change[name]
+        actual["redaction"] = change["redaction"]
         decision = protect.decide(settings.policy, settings.format.module, actual["field"], op.object_type or "")
         actual["sensitivity"] = decision.sensitivity
         if decision.category is not None:
@@ -220,19 +225,16 @@ class Learner:
         if len(op.changes) > 1:
             actual["index"] = f"{MARK}#index{MARK}"
         for name in ("field", "old", "new"):
-            if name in actual:
+            if actual.get(name):  # an empty text belongs to the kind
                 actual[name] = f"{MARK}{name}{MARK}"
         for name in NUMBERS:
             if name in actual:
                 actual[name] = f"{MARK}#{name}{MARK}"
-        for side in ("old", "new"):
-            if actual[f"{side}_state"] == "empty":
-                actual[side] = ""
         event["trail"]["change"] = actual
         spec = mappings.actions()[event["event"]["action"]]
         event["message"] = sentences.sentence(event, marked, settings.format.vendor, spec)
 
-    def _expression(self, text: str, shorten: str) -> str | None:
+    def _expression(self, text: str, *, spoken: bool) -> str | None:
         """An f-string that writes `text` with the values of slots in the marks' places; None for marks of nobody."""
         pieces, end = [], 0
         for found in _PLACE.finditer(text):
@@ -243,7 +245,7 @@ class Learner:
                 return None
             pieces.append(_literal(text[end : found.start()]))
             # A sentence shows the beginning of a long text alone.
-            value = f"{name} if len({name}) <= {_ENDS} else {shorten}({name})" if shorten else name
+            value = f"{name} if len({name}) <= {_ENDS} else _cut({name})" if spoken else name
             pieces.append(f"f'{{{value}}}'")
             end = found.end()
         pieces.append(_literal(text[end:]))
@@ -272,6 +274,14 @@ class Decisions(dict[tuple[str, str], int]):
         if len(self) < _MOST_FIELDS and len(kind[0]) < LONGEST_WORD and len(kind[1]) < LONGEST_WORD:
             self[kind] = number
         return number
+
+
+def facts_of(change: Change) -> tuple[tuple[Any, ...], str, str, tuple[Any, ...]]:
+    """What of a change belongs to the kind of its event; then the texts of both values, and its `NUMBERS` or ""."""
+    out = changes.document(change, 0)
+    there = tuple(number for number in NUMBERS if number in out)
+    facts = (out["op"], out["old_state"], out["new_state"], out.get("value_type"), there)
+    return facts, out.get("old", ""), out.get("new", ""), tuple(out.get(number, "") for number in NUMBERS)
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
@@ -312,9 +322,3 @@ def _swap(value: Any, old: Any, new: Any) -> None:
             _swap(value[key], old, new)
         elif type(item) is type(old) and item == old:
             value[key] = new
-
-
-def _without_numbers(event: Event, integers: Mapping[int, str]) -> Event:
-    for number, name in integers.items():
-        _swap(event, number, f"{MARK}#{name}{MARK}")
-    return event

@@ -23,7 +23,7 @@ from shipper.schema import check
 from shipper.seal.canonical import canonical
 from shipper.seal.sealer import Form, hash_leaves
 from shipper.shaped import Shaper
-from shipper.spliced import Line, Made, Splicer, Times
+from shipper.spliced import Line, Splicer, Times, refuse
 
 CHANGES = "fieldtrail.change"
 SAMPLE = 1000
@@ -84,7 +84,7 @@ def process(
     # Taken by `map`, line by line; after a line for the reference it goes on with the next one.
     left = iter(lines), iter(offsets), iter(lengths)
     while at + 1 < len(lines):
-        quick: Line = _refuse
+        quick: Line = refuse
         if lane.quick is not None:
             quick = lane.quick.begin(chunk.stream, chunk.path, chunk.received, received_text, chunk.mtime, seen)
         try:
@@ -152,12 +152,6 @@ def process(
         "mac": hmac.digest(mac_key, b"\n".join([*lines, b""]), "sha256").hex(),
     }
     return out
-
-
-def _refuse(data: bytes, offset: int, length: int) -> Made:
-    """The quick way of formats that have none."""
-    del data, offset, length
-    return None
 
 
 def reference(lane: Lane, origin: Origin, seen: Times) -> list[Event] | Rejected:

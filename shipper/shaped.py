@@ -23,28 +23,35 @@ from parsers._json import SAFE_INTEGER, clean_ip
 from shipper import changes, protect, sentences
 from shipper._convert import INTEGERS, MISFIT
 from shipper._shaping import has_further_digits
-from shipper.learned import LONGEST_WORD, NUMBERS, Decisions, Learner, Template, escape
+from shipper.learned import (
+    CALM,
+    LARGEST,
+    LONGEST_WORD,
+    ROLES,
+    SUBJECTS,
+    Decisions,
+    Learner,
+    Template,
+    escape,
+    escape_all,
+    facts_of,
+)
 from shipper.normalize import SHORT, Normalizer, Origin
 from shipper.schema import fields
-from shipper.spliced import Line, Made, Times
+from shipper.spliced import Line, Made, Times, refuse
 from shipper.timestamps import is_common, resolve
 
 _MOST: Final = 512
 """Shapes, and templates of all shapes, that are remembered; a hostile source must not fill memory."""
-_LARGEST: Final = 60_000
 _VARYING: Final = ("object_id", "object_name")
 _words = attrgetter(
     "action", "kind", "code", "outcome", "category", "type", "actor_type", "actor_confidence", "interface",
     "object_type", "object_label", "missing",
 )  # fmt: skip
-_SUBJECTS: Final = ("user.full_name", "user.name", "user.email", "user.id")
-_CALM: Final = frozenset({None, "ui", "api", "import", "mobile", "sync"})
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
 _FIXED: Final = frozenset({bool, type(None)})
-_ROLES: Final = ("automation ", "an automation", "the system")
 _DAY: Final = 86_400.0
 _surrogate = re.compile("[\ud800-\udfff]").search
-_SIMPLE: Final = (None, None, None, "native", None, None)
 
 
 class Shaper:
@@ -67,7 +74,7 @@ class Shaper:
     ) -> Line:
         """The function for the lines of one chunk."""
         if not self._usable:
-            return _refuse
+            return refuse
         parse, context, shapes = self._parse, self._context, self._shapes
         here: dict[tuple[Any, ...], Any] = {}
         read = _reader(times, received, mtime, self._normalizer.settings.zone)
@@ -104,11 +111,6 @@ class Shaper:
             return None
         found = self._shapes[key] = _Source(self._normalizer, self._shared, op).compiled()
         return found
-
-
-def _refuse(data: bytes, offset: int, length: int) -> Made:
-    del data, offset, length
-    return None
 
 
 def _presence(op: Operation) -> tuple[Any, ...]:
@@ -167,7 +169,12 @@ def _reader(
 def state_of(change: Change, decisions: Mapping[tuple[str, str], int], object_type: str) -> Any:
     """(key, field, text of old, text of new, numbers) of a change; False for none, None for the reference."""
     name, old, new = change[:3]
-    if change[3:6] != _SIMPLE[:3] or change[7:] != (None, None) or change.derivation == "snapshot_diff" or not name:
+    if (
+        change[3:6] != (None, None, None)
+        or change[7:] != (None, None)
+        or change.derivation == "snapshot_diff"
+        or not name
+    ):
         return None
     if changes.same(old, new):
         return False
@@ -177,10 +184,8 @@ def state_of(change: Change, decisions: Mapping[tuple[str, str], int], object_ty
     decision = decisions[name, object_type]
     if decision < 0:
         return None
-    out = changes.document(change, 0)
-    there = tuple(number for number in NUMBERS if number in out)
-    key = (change.derivation, out["op"], out["old_state"], out["new_state"], out.get("value_type"), there, decision)
-    return key, name, out.get("old", ""), out.get("new", ""), tuple(out.get(number, "") for number in NUMBERS)
+    facts, before, after, numbers = facts_of(change)
+    return (change.derivation, *facts, decision), name, before, after, numbers
 
 
 _TIME: Final = """
@@ -203,8 +208,7 @@ if t is None: return None
 if plain: body = t.plain({clean})
 else:
 {sentence}
-    e = _escape("\\x1e".join(({shown}))).split("\\\\u001e")
-    if len(e) != {count}: return None
+    e = _escape_all(({shown}))
     body = t.body({escaped})
 if len(body) > _LARGEST: return None
 """
@@ -262,16 +266,16 @@ class _Source:
     def compiled(self) -> Callable[..., Any] | None:
         """`begin`, which makes the function of a chunk; None where the shape needs the reference."""
         op = self._op
-        if not all(self._kinds.values()) or any(type(value) in {dict, list} for value in op.raw.values()):
+        if not all(self._kinds.values()) or any("." in name for name in op.raw):
             return None
-        if any("." in name for name in op.raw) or not {type(value) for value in op.raw.values()} <= _SCALARS:
+        if not {type(value) for value in op.raw.values()} <= _SCALARS:
             return None
         settings, module = self._normalizer.settings, self._normalizer.settings.format.module
         if any(protect.decide(settings.policy, module, name, op.object_type or "").action != "keep" for name in op.raw):
             return None
         lines = [*self._values(), *self._distinct()]
-        if op.interface not in _CALM:
-            subject = next((self._slot[target] for target in _SUBJECTS if target in self._slot), None)
+        if op.interface not in CALM:
+            subject = next((self._slot[target] for target in SUBJECTS if target in self._slot), None)
             lines += [f"if {subject}.startswith(_ROLES): return None"] if subject else []
         lines += _TIME.strip().splitlines()
         lines.append('opid = op.id or f"{stream}:{offset}"')
@@ -293,8 +297,8 @@ class _Source:
         templates: dict[Any, Template | None] = {}
         scope = {
             **self._scope,
-            "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": _LARGEST, "_ROLES": _ROLES, "_dumps": orjson.dumps,
-            "_state_of": state_of, "_escape": escape, "_clean_ip": clean_ip, "_surrogate": _surrogate,
+            "_SAFE": SAFE_INTEGER, "_MISFIT": MISFIT, "_LARGEST": LARGEST, "_ROLES": ROLES, "_dumps": orjson.dumps,
+            "_state_of": state_of, "_escape_all": escape_all, "_clean_ip": clean_ip, "_surrogate": _surrogate,
             "_printable": sentences.printable, "_scrub": self._normalizer.scrubbed, "_passes": self._shared.passes,
             "_decisions": self._shared.decisions, "_templates": templates, "_learn": self._learning(templates),
         }  # fmt: skip
@@ -395,8 +399,7 @@ class _Source:
             texts=_joined([*(clean[slot] for slot in texts), "seen"]),
             plain=plain,
             sentence=f"    {sentence}",
-            shown=", ".join(clean[slot] for slot in shown),
-            count=len(shown),
+            shown="".join(f"{clean[slot]}, " for slot in shown),
             escaped=", ".join(escaped),
         ).strip()
 

@@ -45,6 +45,12 @@ _ODD: Final = frozenset('."\\')
 _SCALARS: Final = frozenset({"str", "int", "bool", "NoneType"})
 
 
+def refuse(data: bytes, offset: int, length: int) -> Made:
+    """The quick way where there is none."""
+    del data, offset, length
+    return None
+
+
 class Times:
     """The time of the stream's last event, whichever way it went."""
 
@@ -135,10 +141,6 @@ class Splicer:
         for part in path.split("."):
             node = node.members[part]
         return node
-
-    def path(self, variable: str) -> str:
-        """The mapped path that a variable holds the value of."""
-        return next(path for path, name in self.variable.items() if name == variable)
 
     def inside_optional(self, path: str) -> bool:
         """Whether an object around the member may be missing."""

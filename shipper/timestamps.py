@@ -163,13 +163,7 @@ def iso(text: str, zone: ZoneInfo) -> str | None:
 
 def is_usual(text: str) -> bool:
     """Whether a text has the usual shape, `2026-02-03T10:30:00.123Z`, and is a moment: `resolve` gives it back."""
-    if not _utc_shape(text):
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    return utc_seconds(text) is not None
 
 
 def utc_seconds(text: str) -> float | None:
