@@ -26,9 +26,9 @@ import pytest
 
 from shipper.seal.findings import KINDS
 from shipper.seal.sources import JournalSource
+from tests.components import absent
 from tests.e2e.agent_process import Place, run
 from tests.e2e.hrapp.driver import Application, Deed, Person, iban
-from tests.integration.conftest import absent
 from tests.integration.opensearch import server
 from tests.integration.receivers_real import Rsyslog, issue
 

@@ -2,21 +2,14 @@
 
 import http.client
 import json
-import os
 import uuid
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.components import absent
 from tests.integration.opensearch import server
-
-
-def absent(reason):
-    """Skip a test whose component is not installed, or fail it where every component was promised to be there."""
-    if os.environ.get("FIELDTRAIL_REQUIRE_COMPONENTS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

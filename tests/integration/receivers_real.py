@@ -12,8 +12,9 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
 import trustme
+
+from tests.components import absent
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fieldtrail" / "receivers" / "root"
 HINT = "not installed: sh tests/integration/install_receivers.sh"
@@ -28,9 +29,7 @@ def program(name):
         return CACHE / "usr/sbin" / name, {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
-        if os.environ.get("FIELDTRAIL_REQUIRE_COMPONENTS") == "1":
-            pytest.fail(f"{name} is {HINT}")
-        pytest.skip(f"{name} is {HINT}")
+        absent(f"{name} is {HINT}")
     return Path(found), dict(os.environ)
 
 

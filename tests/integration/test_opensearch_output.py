@@ -31,8 +31,8 @@ from shipper.outputs._opensearch_scan import Snapshot
 from shipper.outputs._when import instant
 from shipper.outputs.opensearch import OpenSearchOutput
 from shipper.seal.verify import verify
+from tests.components import absent
 from tests.integration import nginx
-from tests.integration.conftest import absent
 from tests.integration.opensearch.server import url_from_environment
 from tests.sealed import small_log, trust
 from tests.shipped import LOG, ORIGIN, change, checkpoint, columns, control, document

@@ -17,6 +17,7 @@ from bench import alone, corpus, peers, works
 from bench.gates import Gate
 from bench.measure import Run, Sample
 from shipper.config import load
+from tests.components import absent
 
 
 @pytest.mark.parametrize("kind", corpus.KINDS)
@@ -159,12 +160,12 @@ def test_every_name_in_a_peers_configuration_is_filled_in(work, start, tmp_path)
 def sink(tmp_path):
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        pytest.skip("no C compiler")
+        absent("no C compiler: apt-get install gcc libc6-dev")
     program, templates = tmp_path / "sink", tmp_path / "templates.json"
     templates.write_bytes(peers.templates_answer())
     base = [compiler, "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(peers.ROOT / "bench/sink.c")]
     if subprocess.run([*base, "-DHAVE_ZLIB", "-lz"], capture_output=True, check=False).returncode:
-        pytest.skip("no zlib to compile with")
+        absent("no zlib to compile with: apt-get install zlib1g-dev")
     with subprocess.Popen([program, templates], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         connection = http.client.HTTPConnection("127.0.0.1", int(process.stdout.readline().split()[1]), timeout=30)
         yield connection
