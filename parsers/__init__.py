@@ -13,14 +13,16 @@ from importlib import import_module
 from inspect import cleandoc
 from typing import NamedTuple
 
-from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Parse, Rejected, Time
+from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Context, Format, Gives, Operation, Parse, Rejected, Time
 
 __all__ = [
     "ABSENT",
+    "SECRET",
     "UNKNOWN",
     "Change",
     "Context",
     "Format",
+    "Gives",
     "Operation",
     "Parse",
     "Parser",

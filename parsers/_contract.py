@@ -41,6 +41,10 @@ UNKNOWN: Final = _Mark("UNKNOWN")
 """The source cannot tell this value (`trail.change.*_state: unknown`)."""
 
 
+SECRET: Final = _Mark("SECRET")
+"""A value that a parser dropped because it is a secret: the state is `value`, the redaction `drop`."""
+
+
 class Rejected(NamedTuple):
     """A record that the format does not understand: it becomes an event of kind `pipeline_error`.
 
@@ -63,7 +67,7 @@ class Time(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One field that changed from `old` to `new` (any JSON value, `None` = null, or `ABSENT`, or `UNKNOWN`).
+    """One field that changed from `old` to `new` (any JSON value, `None` = null, or `ABSENT`, `UNKNOWN`, `SECRET`).
 
     `derivation`: `native` (the source said both), `snapshot_diff`, `new_only`, `reconstructed`.
     """
@@ -119,13 +123,50 @@ class Operation:
     """An edit that changed nothing: it is counted, and yields no document."""
 
 
+NATIVE: Final = "native"
+INFERRED: Final = "inferred"
+NONE: Final = "none"
+
+
+class Gives(NamedTuple):
+    """What a source tells at best: `native` (it says so), `inferred` (it follows from something else), or `none`.
+
+    A test holds each entry against the format's golden events; `fieldtrail coverage` prints it beside what really came.
+    """
+
+    who: str = NONE
+    """`user.id`, `.name`, `.email` or `.full_name`."""
+    when: str = NONE
+    ip: str = NONE
+    """`source.ip` or `client.ip`."""
+    session: str = NONE
+    """`trail.session.id`."""
+    field: str = NONE
+    old: str = NONE
+    new: str = NONE
+    logins: str = NONE
+    """Some of its events are `auth.login`, `session.start`, or their like."""
+    exports: str = NONE
+    """Some of its events are `data.export`, `data.read`, `report.run` or `file.download`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A format's card. `name` is the file's name; `module` becomes `event.module`; `vendor` the name in messages.
 
-    `missing` lists what this source can never give (shipped as `trail.missing` where the event lacks it); `raw`
-    options: `keep_unmapped`. `generic` formats take part in `auto` last, since they accept others' lines.
-    `framing`: how bytes become records (`lines`, or `csv`).
+    `missing` lists what this source can never give (shipped as `trail.missing` where the event lacks it). `generic`
+    formats take part in `auto` last, since they accept others' lines.
+
+    `framing` says how its streams are cut into records:
+
+    - `lines`: a record is a line (a file whose first line is `{`, `[` or `[{` alone is one pretty-printed document, and
+      a record is the document, or one element of the outermost array).
+    - `csv`: a stream that does not begin with `{` or `[` is CSV with a header; a record is the header line, LF, and one
+      row, which may hold line ends in quotes. Read it with `parsers._csv.row`.
+    - `multiline`: a record begins at a line that `start` (a pattern, searched from the line's beginning) finds, and
+      goes on until the next such line; streams of JSON are `lines`.
+    - `auditd`: lines of one serial, joined by LF.
+    - `postgresql`: JSON lines, or rows of csvlog (no header), or text whose further lines begin with a tab.
     """
 
     name: str
@@ -138,6 +179,9 @@ class Format:
     """False: never chosen by `auto` (needs options)."""
     options: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Option name -> what it does; unknown options are configuration errors."""
+    framing: str = "lines"
+    start: bytes = b""
+    gives: Gives = field(default_factory=Gives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +189,12 @@ class Context:
     """What a parser may know beside the bytes; frozen for a whole stream.
 
     `received`: RFC 3339, UTC, the moment of receipt. `zone`: the input's zone name. `options`: the input's `options:`
-    for this format. `header`: the column names of a CSV stream.
+    for this format.
     """
 
     received: str = ""
     zone: str = "UTC"
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
-    header: tuple[str, ...] | None = None
 
 
 Parse = Callable[[bytes, Context], "list[Operation] | Rejected"]

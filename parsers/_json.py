@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 import orjson
 
 from parsers._contract import ABSENT, UNKNOWN, Operation, Rejected, Time
+from parsers._secrets import hide_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -311,7 +312,7 @@ def each(
     """The operations of all records of a line, in order; one record that is not understood refuses the whole line.
 
     An edit all of whose changes are from a value to itself is marked as no change. What stood beside the records
-    (paging and the like) is kept in the first operation's `raw` under `ENVELOPE`.
+    (paging and the like) is kept in the first operation's `raw` under `ENVELOPE`. Secrets are dropped.
     """
     if isinstance(found, Rejected):
         return found
@@ -323,6 +324,7 @@ def each(
         for op in result:
             if op.changes and all(same(change.old, change.new) for change in op.changes):
                 op.no_change = True
+            hide_secrets(op)
         operations += result
     if found.rest and operations:
         operations[0].raw[ENVELOPE] = found.rest

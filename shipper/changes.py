@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from parsers._contract import ABSENT, UNKNOWN, Change
+from parsers._contract import ABSENT, SECRET, UNKNOWN, Change
 from parsers._json import Number
 from shipper.seal.canonical import conform_value
 
@@ -112,7 +112,7 @@ def same(old: Any, new: Any) -> bool:
     """Whether nothing changed, compared as JSON: `1` is `1.0` and not `true`; what is not known is never the same."""
     if type(old) is str and type(new) is str:
         return bool(old == new)
-    if old is UNKNOWN or new is UNKNOWN:
+    if old is UNKNOWN or new is UNKNOWN or old is SECRET:
         return False
     if old is new:
         return True
@@ -148,7 +148,7 @@ def document(change: Change, index: int) -> dict[str, Any]:
         out["old_state"], out["old"], old_text, old_there = "value", old, old, True
     else:
         out["old_state"] = state = state_of(old)
-        old_there = state in {"value", "empty"}
+        old_there = old is not SECRET and state in {"value", "empty"}
         old_text = ""
         if old_there:
             out["old"] = old_text = text_of(old)
@@ -156,7 +156,7 @@ def document(change: Change, index: int) -> dict[str, Any]:
         out["new_state"], out["new"], new_text, new_there = "value", new, new, True
     else:
         out["new_state"] = state = state_of(new)
-        new_there = state in {"value", "empty"}
+        new_there = new is not SECRET and state in {"value", "empty"}
         new_text = ""
         if new_there:
             out["new"] = new_text = text_of(new)
@@ -178,6 +178,8 @@ def document(change: Change, index: int) -> dict[str, Any]:
                 _add_numbers(out, old_text, new_text)
         elif type(value) is str:
             kind = "string"
+    if old is SECRET or new is SECRET:
+        out["redaction"] = "drop"
     if kind:
         out["value_type"] = kind
     if label:

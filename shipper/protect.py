@@ -92,7 +92,7 @@ def protect_change(
     change["sensitivity"] = found.sensitivity
     action = found.action
     if action == "keep":
-        change["redaction"] = "none"
+        change.setdefault("redaction", "none")
         gone: list[Withheld] = []
         for name in ("old", "new"):
             text = change.get(name)
@@ -101,7 +101,7 @@ def protect_change(
         if gone:
             change["redaction"] = "mask"
         return gone
-    change["redaction"] = action
+    change["redaction"] = change.get("redaction", action)  # a parser has dropped a secret already
     gone = [_entry(action, f"trail.change.{name}", change.pop(name), salt) for name in _VALUES if change.get(name)]
     for name in _DERIVED:
         change.pop(name, None)

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from parsers._contract import Change, Context, Operation, Rejected, Time
+from parsers._contract import SECRET, Change, Context, Operation, Rejected, Time
 from parsers._json import SAFE_INTEGER, clean_ip
 from shipper import changes, protect, sentences
 from shipper._convert import INTEGERS, MISFIT
@@ -179,7 +179,7 @@ def state_of(change: Change, decisions: Mapping[tuple[str, str], int], object_ty
     if changes.same(old, new):
         return False
     for side in (old, new):
-        if type(side) in {list, dict} or (isinstance(side, str) and side[:1] in {"{", "["}):
+        if side is SECRET or type(side) in {list, dict} or (isinstance(side, str) and side[:1] in {"{", "["}):
             return None
     decision = decisions[name, object_type]
     if decision < 0:
