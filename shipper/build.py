@@ -124,7 +124,9 @@ class Lanes:
         normalizer = Normalizer(settings)
         mapped = self._mapped.get(name)
         context = self.context(input_id)
-        quick = Shaper(parser.parse, context, normalizer) if mapped is None else Splicer(mapped, normalizer)
+        quick: Splicer | Shaper = Shaper(parser.parse, context, normalizer)
+        if mapped is not None and mapped.spliced:
+            quick = Splicer(mapped, normalizer)
         return Lane(parser.parse, normalizer, context, Counts(), quick)
 
     def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:

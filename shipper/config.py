@@ -187,7 +187,11 @@ class TimeSection(Model):
 
 
 class ChangesSection(Model):
-    """Where a user's format has its changes: a `list` of objects, or an object of `pairs` {field: [old, new]}."""
+    """Where a user's format has its changes.
+
+    A `list` of objects, or an object of `pairs` {field: [old, new]}, or neither: the record itself is one change, and
+    `field`, `old`, `new` and `label` are paths in it.
+    """
 
     list: str | None = None
     pairs: str | None = None
@@ -198,15 +202,20 @@ class ChangesSection(Model):
 
     @model_validator(mode="after")
     def _one_shape(self) -> ChangesSection:
-        if (self.list is None) == (self.pairs is None):
-            raise ValueError("give either list or pairs")
+        if self.list is not None and self.pairs is not None:
+            raise ValueError("give list or pairs, or neither where a record is one change")
         return self
 
 
 class FormatSection(Model):
     """A user's own format, mapped without Python."""
 
-    decode: Literal["json"]
+    decode: Literal["json", "kv", "csv", "regex", "grok"]
+    patterns: tuple[str, ...] = ()
+    definitions: dict[str, str] = Field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    separator: Annotated[str, Field(min_length=1, max_length=8)] | None = None
+    assign: Annotated[str, Field(min_length=1, max_length=8)] = "="
     module: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] | None = None
     vendor: str | None = None
     kind: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")] = "audit"
@@ -219,6 +228,24 @@ class FormatSection(Model):
     keep_unmapped: bool = True
     keep_original: bool = False
     expand: Literal["always", "sensitive", "never"] = "sensitive"
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> FormatSection:
+        with_patterns = self.decode in {"regex", "grok"}
+        if with_patterns and not self.patterns:
+            raise ValueError(f"patterns: decode {self.decode} needs at least one")
+        for name, given, kinds in (
+            ("patterns", self.patterns, ("regex", "grok")),
+            ("definitions", self.definitions, ("grok",)),
+            ("columns", self.columns, ("csv",)),
+            ("separator", self.separator, ("csv", "kv")),
+            ("assign", "assign" in self.model_fields_set, ("kv",)),
+        ):
+            if given and self.decode not in kinds:
+                raise ValueError(f"{name}: only for decode {' and '.join(kinds)}")
+        if self.decode == "csv" and self.separator is not None and not (self.columns and len(self.separator) == 1):
+            raise ValueError("separator: one character, and with columns; a header tells it by itself")
+        return self
 
 
 class TlsSection(Model):

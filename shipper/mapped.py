@@ -1,7 +1,8 @@
-"""A user's own JSON log, mapped by configuration (`formats:`), as a parser like any other.
+"""A user's own log, mapped by configuration (`formats:`), as a parser like any other.
 
 A mapping is turned into plain tables once; a record is decoded, the mapped members are taken out of it, and what is
-left goes to `trail.raw`, so that no field of the source is lost. Pure: bytes in, operations out.
+left goes to `trail.raw`, so that no field of the source is lost. What is decoded to names and values, and how, is told
+in `decoders.py`. Pure: bytes in, operations out.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import mappings
 from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Rejected, Time
-from parsers._json import decode
+from shipper.decoders import decoder, names_of
 from shipper.errors import ConfigError
+from shipper.grok import GrokError
 from shipper.schema import converter, reserved, suggest
 
 if TYPE_CHECKING:
@@ -39,6 +41,13 @@ _SPECIAL: Final = {
 _VALUES: Final = "trail.values"
 _SOURCE_STREAMS: Final = frozenset({"change", "activity"})
 
+_TITLES: Final = {
+    "json": "mapped JSON",
+    "kv": "mapped key=value lines",
+    "csv": "mapped CSV",
+    "regex": "lines mapped by regular expressions",
+    "grok": "lines mapped by grok expressions",
+}
 _OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
 
 
@@ -142,8 +151,10 @@ class MappedFormat:
         "_change_keys",
         "_changes_path",
         "_constants",
+        "_decode",
         "_default_action",
         "_edits",
+        "_flat",
         "_further",
         "_kind",
         "_pairs",
@@ -153,38 +164,53 @@ class MappedFormat:
         "_values",
         "format",
         "name",
+        "spliced",
     )
 
     def __init__(self, name: str, section: FormatSection) -> None:
         self.name = name
         module = section.module or name
-        self.format = Format(name=name, module=module, vendor=section.vendor or name, title="mapped JSON", auto=False)
+        self.format = Format(
+            name=name,
+            module=module,
+            vendor=section.vendor or name,
+            title=_TITLES[section.decode],
+            auto=False,
+            framing="csv" if section.decode == "csv" and not section.columns else "lines",
+        )
+        self._decode = decoder(section)
         self._kind = section.kind
         self._time = (section.time.field, section.time.layout) if section.time else None
-        self._special = [(_SPECIAL[target], path) for target, path in section.map.items() if target in _SPECIAL]
+        mapped = {**_told_by_name(section), **section.map}
+        self._special = [(_SPECIAL[target], path) for target, path in mapped.items() if target in _SPECIAL]
         self._values = [
             (target.removeprefix(_VALUES).lstrip("."), path)
-            for target, path in section.map.items()
+            for target, path in mapped.items()
             if target == _VALUES or target.startswith(f"{_VALUES}.")
         ]
         """Values of a whole record: (name, path), the name "" for an object of them."""
         taken = {path for _, path in (*self._special, *self._values)}
         self._further = [
             (target, path)
-            for target, path in section.map.items()
+            for target, path in mapped.items()
             if target not in _SPECIAL and not (target.startswith(_VALUES) and path in taken)
         ]
         self._constants = dict(section.constants)
         self._actions = dict(section.actions)
         changes = section.changes
+        self._flat = bool(changes and not changes.list and not changes.pairs)
+        self.spliced = section.decode == "json" and not self._flat
+        """Whether `spliced.py` can take its lines."""
         self._pairs = bool(changes and changes.pairs)
         self._changes_path = (changes.pairs or changes.list) if changes else None
         self._change_keys = (changes.field, changes.old, changes.new, changes.label) if changes else ("", "", "", None)
-        paths = list(section.map.values())
+        paths = list(mapped.values())
         if self._time is not None:
             paths.append(self._time[0])
         if self._changes_path is not None:
             paths.append(self._changes_path)
+        if self._flat:
+            paths += [path for path in self._change_keys if path]
         self._plan = _Plan(paths)
         self._default_action = section.default_action or ("field.update" if changes else "log.message")
         self._edits = frozenset(
@@ -208,9 +234,9 @@ class MappedFormat:
     def parse(self, record: bytes, ctx: Context, /) -> list[Operation] | Rejected:
         """One operation per line; a line that is no JSON object is refused."""
         del ctx
-        data = decode(record)
-        if type(data) is not dict:
-            return data if isinstance(data, Rejected) else Rejected("not a JSON object")
+        data = self._decode(record)
+        if isinstance(data, Rejected):
+            return data
         found = self._plan.take(data)
         operation = Operation(self._default_action, self._kind)
         operation.raw = data
@@ -254,6 +280,8 @@ class MappedFormat:
             changed = get(self._changes_path)
             if changed is not None:
                 self._read_changes(changed, data, operation)
+        elif self._flat:
+            self._read_change(found, data, operation)
         self._settle(operation)
         return [operation]
 
@@ -281,6 +309,23 @@ class MappedFormat:
             operation.actor_type = "user"
         if operation.actor_type != "unknown" and operation.actor_confidence == "unknown":
             operation.actor_confidence = "asserted"
+
+    def _read_change(self, found: dict[str, Any], data: dict[str, Any], operation: Operation) -> None:
+        """The one change that the record itself is."""
+        field, old, new, label = self._change_keys
+        name = found.get(field)
+        if type(name) is not str or not name or not (old in found or new in found):
+            for path in filter(None, self._change_keys):
+                if path in found:
+                    _put_back(data, path, found[path])
+            return
+        text = found.get(label) if label else None
+        if text is not None and type(text) is not str:
+            _put_back(data, label or "", text)
+            text = None
+        before, after = found.get(old, UNKNOWN), found.get(new, ABSENT)
+        derivation = "native" if old in found else "new_only"
+        operation.changes.append(Change(name, before, after, text, None, None, derivation))
 
     def _read_changes(self, found: Any, data: dict[str, Any], operation: Operation) -> None:
         assert self._changes_path is not None
@@ -322,6 +367,13 @@ class MappedFormat:
             if odd:
                 _put_back(data, self._changes_path, odd)
         operation.no_change = not changes and not found
+
+
+def _told_by_name(section: FormatSection) -> dict[str, str]:
+    """Names in a pattern that are fields of an event: `%{IP:source.ip}` needs no entry in `map`."""
+    told = {name: name for name in names_of(section) if "." in name and _target_problem(name, constant=False) is None}
+    used = set(section.map.values()) | ({section.time.field} if section.time else set())
+    return {target: name for target, name in told.items() if name not in used and target not in section.map}
 
 
 def _as_values(operation: Operation, *, created: bool) -> None:
@@ -373,6 +425,10 @@ def compile_formats(
         twice = [target for target in ("event.id", "trail.operation.id") if target in section.map]
         if len(twice) > 1:
             problems.append((f"{path}.map.{twice[1]}", "is the same fact as event.id here; map one of them"))
+        try:
+            names_of(section)
+        except GrokError as error:
+            problems.append((f"{path}.patterns", str(error)))
         for where, names in (("map", list(section.map)), ("constants", list(section.constants))):
             for target in names:
                 problem = _target_problem(target, constant=where == "constants")

@@ -86,8 +86,8 @@ def test_a_size_is_bytes(text, expected):
         ("agent: {name: 'a b'}", "agent.name", "must not contain spaces or '+': it names the signing key"),
         ("agent: {workers: 33}", "agent.workers", "Input should be less than or equal to 32"),
         ("privacy: {rules: [{action: drop}]}", "privacy.rules[0]", "at least one of field, category, sensitivity"),
-        ("formats: {a: {decode: xml}}", "formats.a.decode", "Input should be 'json'"),
-        ("formats: {a: {decode: json, changes: {}}}", "formats.a.changes", "give either list or pairs"),
+        ("formats: {a: {decode: xml}}", "formats.a.decode", "Input should be 'json', 'kv', 'csv', 'regex' or 'grok'"),
+        ("formats: {a: {decode: json, changes: {list: a, pairs: b}}}", "formats.a.changes", "give list or pairs, or neither where a record is one change"),
         ("formats: {a: {decode: json, time: {field: t, layout: '?'}}}", "formats.a.time.layout", ""),
         (
             "outputs: [{id: a, type: opensearch, hosts: ['http://a.example', 'a.example']}]",
