@@ -179,6 +179,8 @@ class Format:
     """False: never chosen by `auto` (needs options)."""
     options: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Option name -> what it does; unknown options are configuration errors."""
+    dataset: str = ""
+    """First half of `event.dataset` where it is not `name`."""
     framing: str = "lines"
     start: bytes = b""
     gives: Gives = field(default_factory=Gives)

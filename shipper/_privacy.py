@@ -108,6 +108,11 @@ def _meaning(module: str, name: str, context: str = "") -> Meaning:
     `context` is what the field belongs to, dotted: the kind of record, or the members that enclose it. It is asked only
     where the name alone means nothing, so that `number` of a `bank_account` is found and `status` of it stays a status.
     """
+    return _found(module, name, context) or Meaning(None, mappings.privacy_rules().default_sensitivity)
+
+
+def _found(module: str, name: str, context: str) -> Meaning | None:
+    """What the first rule says that names the field; None where none does."""
     general, special = _matchers()
     own = special.get(module)
     parts = words(name)
@@ -115,7 +120,7 @@ def _meaning(module: str, name: str, context: str = "") -> Meaning:
     if found is None and context:
         parts = (*words(context), *parts)
         found = (own.find(parts) if own else None) or general.find(parts)
-    return found or Meaning(None, mappings.privacy_rules().default_sensitivity)
+    return found
 
 
 # -- the policy -------------------------------------------------------------------------------------------------------
@@ -136,6 +141,19 @@ class PolicyRule:
     module: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """What a field means, by the user's word: it comes before the rules of `mappings/privacy/fields.yaml`.
+
+    `field`: as in `PolicyRule`. `sensitivity` None: that of the category.
+    """
+
+    field: str
+    category: str | None = None
+    sensitivity: str | None = None
+    module: str | None = None
+
+
 BUILT_IN: Final = (
     PolicyRule("mask", category="bank"),
     PolicyRule("mask", category="tax"),
@@ -150,12 +168,29 @@ class Policy:
     """The rules, in order; the first that fits decides, then the built-in ones, then `keep`. Compared by identity."""
 
     rules: tuple[PolicyRule, ...] = ()
+    fields: tuple[FieldRule, ...] = ()
 
     @classmethod
-    def build(cls, rules: Iterable[Mapping[str, Any]], place: str = "privacy.rules") -> Policy:
-        """From configured rules (members as in `PolicyRule`); all problems at once as `ConfigError` with paths."""
+    def build(
+        cls,
+        rules: Iterable[Mapping[str, Any]],
+        place: str = "privacy.rules",
+        fields: Iterable[Mapping[str, Any]] = (),
+    ) -> Policy:
+        """From configured rules (members as in `PolicyRule` and `FieldRule`).
+
+        All problems at once as `ConfigError` with paths.
+        """
         made: list[PolicyRule] = []
         problems: list[tuple[str, str]] = []
+        meant: list[FieldRule] = []
+        for index, rule in enumerate(fields):
+            category = rule.get("category")
+            if category is not None and category not in mappings.privacy_rules().categories:
+                known_ones = ", ".join(sorted(mappings.privacy_rules().categories))
+                problems.append((f"privacy.fields[{index}].category", f"must be one of {known_ones}"))
+            else:
+                meant.append(FieldRule(**rule))
         facts = mappings.privacy_rules()
         known = set(PolicyRule.__dataclass_fields__)
         levels = ("public", "internal", "confidential", "restricted")
@@ -183,7 +218,16 @@ class Policy:
             raise ConfigError(
                 "read configuration", place, f"{len(problems)} problem(s) in the privacy policy", "", tuple(problems)
             )
-        return cls(tuple(made))
+        return cls(tuple(made), tuple(meant))
+
+    def meaning(self, module: str, field: str, context: str = "") -> Meaning:
+        """What a field is about and how sensitive that makes it: the user's own words first."""
+        for rule in self.fields:
+            if (rule.module is None or rule.module == module) and _named(rule.field, field, context):
+                facts = mappings.privacy_rules()
+                known = facts.categories.get(rule.category or "")
+                return Meaning(rule.category, rule.sensitivity or known or facts.default_sensitivity)
+        return _meaning(module, field, context)
 
     def action(self, module: str, field: str, category: str | None, sensitivity: str, context: str = "") -> str:
         """`keep`, `mask` or `drop` for a field of this name and meaning."""
@@ -225,14 +269,24 @@ class Decision(NamedTuple):
     action: str
 
 
-def classify(module: str, field: str, object_type: str = "") -> tuple[str | None, str]:
+def classify(module: str, field: str, object_type: str = "", policy: Policy | None = None) -> tuple[str | None, str]:
     """`(category, sensitivity)` of a field by its name; category None where the name says nothing."""
-    return _meaning(module, field[:LONGEST_KEY], object_type[-LONGEST_KEY:])
+    name, context = field[:LONGEST_KEY], object_type[-LONGEST_KEY:]
+    return (_meaning if policy is None or not policy.fields else policy.meaning)(module, name, context)
+
+
+def named_by_a_rule(policy: Policy, module: str, field: str, object_type: str = "") -> bool:
+    """Whether any rule, the user's or a built-in one, names the field, be it to say that it means nothing."""
+    name, context = field[:LONGEST_KEY], object_type[-LONGEST_KEY:]
+    own = any(
+        (rule.module is None or rule.module == module) and _named(rule.field, name, context) for rule in policy.fields
+    )
+    return own or _found(module, name, context) is not None
 
 
 @lru_cache(maxsize=16_384)
 def _decide(policy: Policy, module: str, field: str, context: str) -> Decision:
-    category, sensitivity = _meaning(module, field, context)
+    category, sensitivity = policy.meaning(module, field, context)
     return Decision(category, sensitivity, policy.action(module, field, category, sensitivity, context))
 
 

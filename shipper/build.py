@@ -64,7 +64,10 @@ def policy_of(config: Config) -> Policy:
     """The privacy policy: the configured one, or the default."""
     if config.privacy is None:
         return Policy()
-    return Policy.build([rule.model_dump(exclude_none=True) for rule in config.privacy.rules])
+    return Policy.build(
+        [rule.model_dump(exclude_none=True) for rule in config.privacy.rules],
+        fields=[rule.model_dump(exclude_none=True) for rule in config.privacy.fields],
+    )
 
 
 class Lanes:

@@ -19,6 +19,7 @@ from shipper import __version__
 from shipper.errors import FieldtrailError
 
 _COMMANDS = {
+    "coverage": ("query", "What each input gives: who, when, from where, old and new value."),
     "demo": ("agent", "The whole story in a minute, on bundled sample logs."),
     "dlq": ("integrity", "Dead letters: documents that a destination refused."),
     "explain": ("inspect", "Why an event looks as it does: each field and where it came from."),

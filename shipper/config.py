@@ -131,9 +131,25 @@ class PrivacyRule(Model):
         return self
 
 
+class FieldRule(Model):
+    """What a field means, where the built-in rules do not know it or know it otherwise; the first that fits decides."""
+
+    field: str
+    category: str | None = None
+    sensitivity: Literal["public", "internal", "confidential", "restricted"] | None = None
+    module: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> FieldRule:
+        if self.category is None and self.sensitivity is None:
+            raise ValueError("give category, sensitivity, or both")
+        return self
+
+
 class PrivacySection(Model):
     """The field policy (protect stage). Absent: bank, tax and government ids are masked, credentials dropped."""
 
+    fields: tuple[FieldRule, ...] = ()
     rules: tuple[PrivacyRule, ...] = ()
 
 

@@ -97,13 +97,25 @@ class Origin:
 class Normalizer:
     """Turns operations of one input and format into events. Holds tables only, no state between events."""
 
-    __slots__ = ("_agent", "_default", "_ecs", "_missing_always", "_module", "_placer", "_plans", "_s", "_streams")
+    __slots__ = (
+        "_agent",
+        "_dataset",
+        "_default",
+        "_ecs",
+        "_missing_always",
+        "_module",
+        "_placer",
+        "_plans",
+        "_s",
+        "_streams",
+    )
 
     def __init__(self, settings: Settings) -> None:
         self._s = settings
         self._agent = {"name": settings.agent_name, "type": "fieldtrail", "version": settings.agent_version}
         self._ecs = {"version": ECS_VERSION}
         self._module = settings.format.module
+        self._dataset = settings.format.dataset or settings.format.name
         self._missing_always = settings.format.missing
         self._streams = {
             name: {"dataset": f"fieldtrail.{name}", "namespace": settings.namespace, "type": "logs"}
@@ -186,7 +198,7 @@ class Normalizer:
         event: dict[str, Any] = {
             "action": plan.action,
             "created": origin.received_text,
-            "dataset": f"{self._module}.{op.kind}",
+            "dataset": f"{self._dataset}.{op.kind}",
             "kind": "event",
             "module": self._module,
         }
@@ -429,7 +441,7 @@ class Normalizer:
             if value is None or value == "":
                 continue
             if self._s.expand == "sensitive":
-                _, sensitivity = protect.classify(self._module, name, op.object_type or "")
+                _, sensitivity = protect.classify(self._module, name, op.object_type or "", self._s.policy)
                 if sensitivity not in _SENSITIVE:
                     continue
             found.append(Change(name, ABSENT, value) if created else Change(name, value, ABSENT))
@@ -443,7 +455,7 @@ class Normalizer:
         event: dict[str, Any] = {
             "action": "log.unparsed",
             "created": origin.received_text,
-            "dataset": f"{self._module}.unparsed",
+            "dataset": f"{self._dataset}.unparsed",
             "id": identity,
             "kind": "pipeline_error",
             "module": self._module,

@@ -156,6 +156,7 @@ def configuration_reference() -> str:
         ("seal", c.SealSection, "seal."),
         ("journal", c.JournalSection, "journal."),
         ("privacy", c.PrivacyRule, "privacy.rules[]."),
+        ("privacy: what fields mean", c.FieldRule, "privacy.fields[]."),
         ("An input of type file", c.FileInputSection, "inputs[]."),
         ("An input of type stdin", c.StdinInputSection, "inputs[]."),
         ("A format of your own", c.FormatSection, "formats.<name>."),

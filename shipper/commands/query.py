@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipper.commands._common import config_option, configuration, json_option
+from shipper.clock import rfc3339
+from shipper.commands._common import config_option, configuration, json_option, print_json, safe, table
 from shipper.commands._opensearch import Connection, opensearch_options
+from shipper.config import Config
+from shipper.errors import UnavailableError, UsageError
 from shipper.model import Event
+
+if TYPE_CHECKING:
+    from shipper.coverage import Tally
 
 
 @click.command(epilog="Example: fieldtrail search 'trail.change.field:salary AND user.name:dana' --since now-7d")
@@ -41,6 +48,76 @@ def search(
     found = print_events(events, sys.stdout, as_json=as_json)
     if not found and not as_json:
         click.echo("no event matches", err=True)
+
+
+@click.command(epilog="Example: fieldtrail coverage --since now-30d --csv > coverage.csv")
+@click.option(
+    "--since", metavar="DATE", help="Earliest time: a date, a time, or date math (default: all that is kept)."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@config_option
+@json_option
+def coverage(since: str | None, as_csv: bool, config_path: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """What each input gives of who, when, IP, session, field, old, new, logins and exports.
+
+    Each cell has what the format can give (native, inferred, none) or, where events came, how it was given and in how
+    many of them. Counted from the journal, so for the time that it keeps (`journal.keep`).
+    """
+    from shipper import coverage as c
+
+    if as_csv and as_json:
+        raise UsageError("coverage", "", "--json and --csv together", "choose one")
+    config, place = configuration(config_path)
+    tally, lag = _tally(config, place, since)
+    rows = tally.rows()
+    if as_json:
+        print_json({"inputs": c.told(rows, lag), "uncovered_fields": [one._asdict() for one in tally.uncovered()]})
+        return
+    columns = ("input", "format", "events", "unparsed", *c.FACETS, "last event", "lag")
+    cells = [
+        (row.input, row.format, row.documents, row.unparsed, *(row.cell(facet) for facet in c.FACETS), row.last or "-",
+         f"{lag[row.input]} bytes" if row.input in lag else "not running")
+        for row in rows
+    ]  # fmt: skip
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(cells)
+        return
+    table(columns, cells)
+    uncovered = tally.uncovered()
+    if uncovered:
+        names = ", ".join(f"{one.field} ({one.module}, {one.documents:,})" for one in uncovered[:20])
+        more = f" and {len(uncovered) - 20:,} more" if len(uncovered) > 20 else ""
+        click.echo(
+            f"doctor: {len(uncovered):,} fields came that no rule of the field policy names: {safe(names)}{more}"
+        )
+        click.echo("hint: say what they mean under privacy.fields in the configuration; until then they are internal")
+
+
+def _tally(config: Config, place: str, since: str | None) -> tuple[Tally, dict[str, int]]:
+    """What the journal holds, counted; and by input the bytes that a running agent has not read yet."""
+    from shipper.build import formats_of, policy_of
+    from shipper.control import ask
+    from shipper.coverage import Tally
+    from shipper.outputs._when import parse_when
+    from shipper.seal.sources import JournalSource
+
+    formats = formats_of(config, place)
+    tally = Tally(policy_of(config), {name: formats.get(name).format for name in formats.names()})
+    bound = rfc3339(parse_when(since, time.time(), "--since").lo / 1e6) if since else ""
+    source = JournalSource(config.agent.state_dir / "journal")
+    for raw in source.events():
+        tally.add(raw.data, bound)
+    for notice in source.notices():
+        click.echo(f"warning: {safe(notice)}", err=True)
+    for section in config.inputs:
+        tally.expect(section.id, section.format)
+    try:
+        answer = next(ask(config.agent.state_dir, {"cmd": "status"}), None) or {"inputs": []}
+    except UnavailableError:
+        answer = {"inputs": []}
+    return tally, {item["id"]: sum(stream.get("lag") or 0 for stream in item["streams"]) for item in answer["inputs"]}
 
 
 def _events(

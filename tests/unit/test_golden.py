@@ -18,7 +18,9 @@ import yaml
 
 import parsers
 from shipper import __version__
+from shipper._privacy import Policy
 from shipper.config import Config, StdinInputSection, load
+from shipper.coverage import FACETS, Tally
 from shipper.offline import read_events
 from shipper.schema import check
 from shipper.seal.canonical import MAX_BYTES, canonical
@@ -139,6 +141,21 @@ def test_operations_of_golden_events_can_be_counted(case, events):
 def test_every_format_has_golden_samples(name):
     for case in ("normal", "refused"):
         assert f"{name}/{case}" in CASES, f"tests/golden/{name}/{case}.log is missing"
+
+
+@pytest.mark.parametrize("name", sorted(name for name, one in parsers.load().items() if not one.format.generic))
+def test_the_card_of_a_format_promises_what_its_samples_give(name, events):
+    """Neither more, since a user plans with it, nor less: `fieldtrail coverage` prints it."""
+    card = parsers.load()[name].format
+    tally = Tally(Policy(), {name: card})
+    for case in CASES:
+        if case.partition("/")[0] == name:
+            for event in events(case):
+                tally.add(canonical(event))
+    (row,) = tally.rows()
+    came = {facet: any(row.came[facet][kind] for kind in ("native", "diff", "inferred")) for facet in FACETS}
+    promised = {facet: getattr(card.gives, facet) != "none" for facet in FACETS}
+    assert came == promised
 
 
 def test_no_expected_file_is_left_without_its_sample():

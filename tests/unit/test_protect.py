@@ -513,3 +513,25 @@ def test_a_quoted_value_after_a_withheld_key_is_never_left(before, secret, quote
     text = f"{before}\n{quote}ssn{quote}: {quote}{secret}{quote}"
     if secret not in before:
         assert secret not in protect_text(DEFAULT, "x", text)
+
+
+def test_what_a_user_says_of_a_field_comes_before_the_built_in_rules():
+    own = Policy.build(
+        [{"category": "health", "action": "mask"}],
+        fields=[
+            {"field": "frob*", "category": "health"},
+            {"field": "salary", "module": "crm", "sensitivity": "public"},
+            {"field": "offer.band", "category": "pay", "sensitivity": "confidential"},
+        ],
+    )
+    assert decide(own, "x", "Frobnication") == ("health", "restricted", "mask")
+    assert decide(own, "crm", "salary") == (None, "public", "keep")
+    assert decide(own, "x", "salary").category == "pay"
+    assert decide(own, "x", "band", "offer") == ("pay", "confidential", "keep")
+    assert decide(own, "x", "band").category is None
+
+
+def test_a_category_that_there_is_not_is_a_problem_with_its_path():
+    with pytest.raises(ConfigError) as caught:
+        Policy.build([], fields=[{"field": "a", "category": "pay"}, {"field": "b", "category": "moon"}])
+    assert [path for path, _ in caught.value.problems] == ["privacy.fields[1].category"]
