@@ -28,7 +28,9 @@ __all__ = [
     "Parser",
     "Rejected",
     "Time",
+    "get",
     "load",
+    "names",
 ]
 
 
@@ -45,16 +47,20 @@ class Parser(NamedTuple):
 
 
 @cache
-def _found() -> tuple[tuple[str, Parser], ...]:
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-    return tuple((name, _parser(name)) for name in names)
+def names() -> tuple[str, ...]:
+    """The names of all formats of this package, in alphabetical order; none of them is imported for it."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
-def _parser(name: str) -> Parser:
+@cache
+def get(name: str) -> Parser:
+    """The format called `name`, imported when it is first asked for. `KeyError` for a name that there is not."""
+    if name not in names():
+        raise KeyError(name)
     module = import_module(f"{__name__}.{name}")
     return Parser(module.FORMAT, module.parse, cleandoc(module.__doc__ or ""), tuple(getattr(module, "LITERALS", ())))
 
 
 def load() -> dict[str, Parser]:
     """Every format of this package by its name, in alphabetical order."""
-    return dict(_found())
+    return {name: get(name) for name in names()}

@@ -15,7 +15,7 @@ import orjson
 
 import mappings
 import parsers
-from parsers._contract import Context
+from parsers._contract import Context, Format
 from shipper import __version__
 from shipper.clock import Clock, host_zone, rfc3339
 from shipper.config import (
@@ -33,7 +33,8 @@ from shipper.config import (
     cross_check,
 )
 from shipper.errors import ConfigError
-from shipper.formats import Formats
+from shipper.formats import AUTO, TEXT, Formats
+from shipper.grouping import LINES, MULTILINE, Framing
 from shipper.logbook import Identity
 from shipper.mapped import MappedFormat, compile_formats
 from shipper.model import Counts, Document, Event, Input, Output
@@ -52,7 +53,7 @@ def formats_of(config: Config, place: str) -> Formats:
 
 
 def _mapped_of(config: Config, place: str) -> dict[str, MappedFormat]:
-    return compile_formats(config.formats, mappings.actions(), frozenset(parsers.load()), place)
+    return compile_formats(config.formats, mappings.actions(), frozenset(parsers.names()), place)
 
 
 def _with_own(mapped: Mapping[str, MappedFormat], place: str) -> Formats:
@@ -93,6 +94,9 @@ class Lanes:
             if section.format in config.formats and section.format not in self.formats.names():
                 continue  # its own problems are listed already
             found = self.formats.check(section.format, section.options)
+            if not found:
+                card = None if section.format == AUTO else self.formats.get(section.format, section.options).format
+                found = _framing_problems(section, card)
             problems += [(f"inputs[{index}].{where}", text) for where, text in found]
         if problems:
             count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
@@ -102,6 +106,16 @@ class Lanes:
         """What parsers may know of an input's lines."""
         section = self._sections[input_id]
         return Context(zone=section.timezone or str(host_zone()), options=section.options)
+
+    def framing(self, input_id: str, name: str) -> Framing:
+        """How the streams of one input are cut into records that the format `name` reads."""
+        section = self._sections[input_id]
+        return _framing(section, self.formats.get(name, section.options).format)
+
+    def decide(self, input_id: str, sample: bytes) -> str:
+        """The format of a stream of an input that begins with `sample`."""
+        section = self._sections[input_id]
+        return self.formats.decide(sample, self.context(input_id), lambda card: _framing(section, card))
 
     def lane(self, input_id: str, name: str) -> Lane:
         """A fresh lane of one input for one format."""
@@ -134,12 +148,19 @@ class Lanes:
 
     def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:
         """The input of a section."""
-        context = self.context(section.id)
-        decide = (lambda sample: self.formats.decide(sample, context)) if section.format == "auto" else None
+
+        def framing(name: str) -> Framing:
+            return self.framing(section.id, name)
+
+        def decided(sample: bytes) -> str:
+            name = self.decide(section.id, sample)
+            return "" if name == TEXT and self.formats.undecided(sample) else name
+
+        decide = decided if section.format == "auto" else None
         if isinstance(section, StdinInputSection):
             from shipper.inputs.stdin import StdinInput  # noqa: PLC0415 - inputs are loaded where they are used
 
-            return StdinInput(section.id, clock=clock, format=section.format, decide=decide)
+            return StdinInput(section.id, clock=clock, format=section.format, decide=decide, framing=framing)
         from shipper.inputs.file import FileInput  # noqa: PLC0415 - watchdog costs 60 ms at import
 
         return FileInput(
@@ -148,6 +169,7 @@ class Lanes:
             clock=clock,
             format=section.format,
             decide=decide,
+            framing=framing,
             once=once,
             complete=self.formats.complete,
             exclude=section.exclude,
@@ -157,6 +179,30 @@ class Lanes:
             grace=section.grace,
             use_watchdog=not once,
         )
+
+
+def _framing(section: InputSection, card: Format) -> Framing:
+    """How an input cuts streams of a format: as it says itself, else as the format does."""
+    own, strict = section.multiline, section.framing != AUTO
+    return Framing(
+        section.framing if strict else card.framing,
+        own.start.encode() if own.start is not None else card.start,
+        strict,
+        own.max_lines,
+        own.max_bytes,
+        own.timeout,
+    )
+
+
+def _framing_problems(section: InputSection, card: Format | None) -> list[tuple[str, str]]:
+    """What is wrong with an input's `framing` and `multiline`; `card`: of its format, None for `auto`."""
+    kind = (LINES if card is None else card.framing) if section.framing == AUTO else section.framing
+    start = section.multiline.start
+    if kind == MULTILINE and start is None and not (card is not None and card.start):
+        return [("multiline.start", "is required for framing multiline; a pattern that the first line of a record has")]
+    if kind != MULTILINE and start is not None:
+        return [("multiline.start", f"framing {kind} has no start; did you mean framing: multiline?")]
+    return []
 
 
 def _default_action(own: FormatSection | None) -> str:

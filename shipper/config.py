@@ -19,8 +19,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -29,48 +27,11 @@ from pydantic import (
 )
 
 from shipper import _yaml
+from shipper._settings import Bytes, Id, Model, Seconds
 from shipper.errors import ConfigError
 from shipper.timestamps import layout_problem
 
 DEFAULT_PATH = Path("/etc/fieldtrail/fieldtrail.yaml")
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
-_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-
-
-def seconds(text: str) -> float:
-    """A duration such as `60s`, `5m` or `7d` in seconds; `ValueError` with an example otherwise."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)", text.strip())
-    if not match:
-        raise ValueError("not a duration; write for example 500ms, 60s, 5m, 12h or 7d")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _seconds(value: Any) -> Any:
-    return seconds(value) if isinstance(value, str) else value
-
-
-def _bytes(value: Any) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value.strip())
-        if not match or match[2].lower() not in _SIZES:
-            raise ValueError("not a size; write for example 512KiB, 64MiB or 2GB")
-        return int(float(match[1]) * _SIZES[match[2].lower()])
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
-"""A duration: `60s`, `5m`, `7d`, or a number of seconds."""
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
-"""A size: `64MiB`, `2GB`, or a number of bytes."""
-Id = Annotated[str, Field(pattern=_ID)]
-
-
-class Model(BaseModel):
-    """Base of all sections: unknown keys are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _state_home() -> Path:
@@ -153,6 +114,30 @@ class PrivacySection(Model):
     rules: tuple[PrivacyRule, ...] = ()
 
 
+FramingName = Literal["auto", "lines", "csv", "multiline", "json_document", "auditd"]
+
+
+class MultilineSection(Model):
+    """Records of several lines: where one begins, and what bounds it."""
+
+    start: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    max_lines: Annotated[int, Field(ge=2, le=100_000)] = 500
+    max_bytes: Annotated[Bytes, Field(ge=1024, le=16 * 1024**2)] = 256 * 1024
+    timeout: Annotated[Seconds, Field(ge=0.1, le=3600)] = 2.0
+
+    @field_validator("start")
+    @classmethod
+    def _begins(cls, start: str | None) -> str | None:
+        if start is not None:
+            try:
+                empty = re.compile(start.encode()).match(b"")
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {error}") from None
+            if empty:
+                raise ValueError("matches an empty line: it would begin a record at every line")
+        return start
+
+
 class FileInputSection(Model):
     """Files to tail."""
 
@@ -162,6 +147,8 @@ class FileInputSection(Model):
     exclude: tuple[str, ...] = ()
     format: str = "auto"
     options: dict[str, Any] = Field(default_factory=dict)
+    framing: FramingName = "auto"
+    multiline: MultilineSection = MultilineSection()
     timezone: str | None = None
     scan_interval: Annotated[Seconds, Field(ge=0.05, le=60)] = 1.0
     max_open_files: Annotated[int, Field(ge=4, le=100_000)] = 512
@@ -178,6 +165,8 @@ class StdinInputSection(Model):
     type: Literal["stdin"]
     format: str = "auto"
     options: dict[str, Any] = Field(default_factory=dict)
+    framing: FramingName = "auto"
+    multiline: MultilineSection = MultilineSection()
     timezone: str | None = None
     keep_original: bool = False
     keep_unmapped: bool = True

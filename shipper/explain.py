@@ -16,6 +16,7 @@ import orjson
 from parsers._contract import Rejected
 from shipper.build import Lanes
 from shipper.config import Config
+from shipper.grouping import GroupFramer
 from shipper.model import Record
 from shipper.offline import events_of
 from shipper.pipeline import Lane
@@ -60,11 +61,16 @@ class Row(NamedTuple):
 
 
 def explain(config: Config, place: str, name: str, data: bytes) -> list[Row]:
-    """Each field of each event that `data` yields, with its origin; `config` has one input, called `parse`."""
+    """Each field of each event that the first record of `data` yields, with its origin.
+
+    `config` has one input, called `parse`.
+    """
     lanes = Lanes(config, place, os.urandom)
     if name == "auto":
-        name = lanes.formats.decide(data + b"\n", lanes.context("parse"))
+        name = lanes.decide("parse", data + b"\n")
     lane = lanes.lane("parse", name)
+    framer = GroupFramer(lanes.framing("parse", name))
+    data = next(iter([*framer.feed(data), *framer.flush()]), Record(data, 0, 0)).data
     record = Record(data, 0, len(data) + 1)
     events, _ = events_of(lane, record, "line", _RECEIVED, None)
     flat = [dict(_leaves(event)) for event in events]

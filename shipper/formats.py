@@ -11,20 +11,23 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from parsers import Context, Format, Operation, Parse, Parser, Rejected, load, syslog
+import parsers
+from parsers import Context, Format, Operation, Parse, Parser, Rejected, names, syslog
+from parsers._csv import Header, header
 from parsers._json import decode
 from shipper.errors import ConfigError
+from shipper.grouping import Framing, GroupFramer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 AUTO: Final = "auto"
 JSON: Final = "json"
 TEXT: Final = "text"
 SYSLOG: Final = "syslog"
 
-_SAMPLE_LINES: Final = 64
-"""Lines that `auto` parses with each format that its literals do not rule out."""
+_SAMPLE_RECORDS: Final = 64
+"""Records that `auto` parses with each format that its literals do not rule out."""
 _NO_INNER: Final = frozenset((AUTO, TEXT, SYSLOG))
 _CEE_COOKIE: Final = b"@cee:"
 
@@ -51,20 +54,27 @@ class Formats:
     `user` holds the configuration's own (`formats:`) by name; a name that the package has is a `ConfigError`.
     """
 
-    __slots__ = ("_by_name",)
+    __slots__ = ("_own",)
 
     def __init__(self, user: Mapping[str, Parser] | None = None) -> None:
-        self._by_name: dict[str, Parser] = {**load(), TEXT: _TEXT}
+        self._own: dict[str, Parser] = {TEXT: _TEXT}
         for name, parser in (user or {}).items():
-            if name in self._by_name or name == AUTO:
+            if name in self or name == AUTO:
                 raise ConfigError(
                     "configuration", f"formats.{name}", "a format of this name is built in", f"call it my_{name}"
                 )
-            self._by_name[name] = parser
+            self._own[name] = parser
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._own or name in names()
+
+    def _parser(self, name: str) -> Parser:
+        """A parser that is there; only those that are asked for are imported."""
+        return self._own[name] if name in self._own else parsers.get(name)
 
     def names(self) -> list[str]:
         """Every format that has a parser, in alphabetical order (`auto` has none)."""
-        return sorted(self._by_name)
+        return sorted({*self._own, *names()})
 
     def get(self, name: str, options: Mapping[str, Any] | None = None) -> Parser:
         """The parser called `name`; `ConfigError` for an unknown one, and for `auto`, which has to be decided first.
@@ -76,34 +86,34 @@ class Formats:
             raise ConfigError(
                 "formats", name, "auto is decided on a stream's first lines", "name a format, or use it for an input"
             )
-        parser = self._by_name.get(name)
-        if parser is None:
+        if name not in self:
             raise ConfigError("formats", name, "no such format", self.suggestion(name))
+        parser = self._parser(name)
         inner = (options or {}).get("inner")
         if name == SYSLOG and inner is not None:
             problem = self._inner_problem(inner)
             if problem:
                 raise ConfigError("formats", "options.inner", problem, "name the format of the message")
-            return _inside_syslog(self._by_name[inner])
+            return _inside_syslog(self._parser(inner))
         return parser
 
     def suggestion(self, name: str) -> str:
         """A hint for an unknown name: the nearest one, else where the list is."""
-        near = get_close_matches(name, [*self._by_name, AUTO], n=1)
+        near = get_close_matches(name, [*self.names(), AUTO], n=1)
         return f"did you mean {near[0]}?" if near else "run fieldtrail formats for the list"
 
     def check(self, name: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What is wrong with an input's `format` and `options`, as (key, sentence) pairs; empty where all is well."""
-        if name != AUTO and name not in self._by_name:
+        if name != AUTO and name not in self:
             return [("format", f"no format is called {name!r}; {self.suggestion(name)}")]
-        known = dict(self._by_name[name].format.options) if name != AUTO else {}
+        known = dict(self._parser(name).format.options) if name != AUTO else {}
         problems = []
         if name == SYSLOG and "inner" in options:
             problem = self._inner_problem(options["inner"])
             if problem:
                 problems.append(("options.inner", problem))
             else:
-                known.update(self._by_name[options["inner"]].format.options)
+                known.update(self._parser(options["inner"]).format.options)
         for key in options:
             if key not in known:
                 near = get_close_matches(key, known, n=1)
@@ -111,31 +121,42 @@ class Formats:
                 problems.append((f"options.{key}", f"the format {name} has no such option; {hint}"))
         return problems
 
-    def decide(self, sample: bytes, ctx: Context) -> str:
+    def decide(self, sample: bytes, ctx: Context, framing: Callable[[Format], Framing] = Framing.of) -> str:
         """The format of a stream that begins with `sample`: at least one whole line; a cut last one is not looked at.
 
-        A format is ruled out by its literals, else it parses the first lines. A format that is not generic wins if it
-        accepts at least half of them, and of several the one that accepts most; else the one that accepts most at all,
-        where `json` takes objects that nobody knows. Lines that are none of this are `text`.
+        A format is ruled out by its literals, else it parses the first records, cut as `framing` says. A format that is
+        not generic wins if it accepts at least half of them, and of several the one that accepts most; else the one
+        that accepts most at all, where `json` takes objects that nobody knows. Lines that are none of this are `text`.
         """
-        lines = _lines(sample)
-        if not lines:
-            return TEXT
-        accepted: dict[str, int] = {}
-        for name, parser in sorted(self._by_name.items()):
+        cut: dict[Framing, list[bytes]] = {}
+        accepted: dict[str, float] = {}
+        for name in self.names():
+            parser = self._parser(name)
             if not parser.format.auto:
                 continue
             if parser.literals and not any(literal in sample for literal in parser.literals):
                 continue
-            count = sum(not isinstance(parser.parse(line, ctx), Rejected) for line in lines)
+            how = framing(parser.format)
+            records = cut.get(how)
+            if records is None:
+                records = cut[how] = _records(sample, how)
+            count = sum(not isinstance(parser.parse(record, ctx), Rejected) for record in records)
             if count:
-                accepted[name] = count
-        specific = {name: count for name, count in accepted.items() if not self._by_name[name].format.generic}
-        if specific and max(specific.values()) * 2 >= len(lines):
+                accepted[name] = count / len(records)
+        specific = {name: share for name, share in accepted.items() if not self._parser(name).format.generic}
+        if specific and max(specific.values()) >= 0.5:
             return max(specific, key=specific.__getitem__)
         if not accepted:
             return TEXT
         return max(accepted, key=lambda name: (accepted[name], name in specific))
+
+    def undecided(self, sample: bytes) -> bool:
+        """Whether `sample` is nothing but what may be the header of a CSV file: the first row shows the format."""
+        lines = [line for line in sample.split(b"\n") if line.strip()]
+        if len(lines) != 1 or lines[0].lstrip()[:1] in {b"{", b"["}:
+            return False
+        found = header(lines[0])
+        return isinstance(found, Header) and len(found.names) >= 3 and all(len(name) <= 64 for name in found.names)
 
     def complete(self, name: str, line: bytes) -> bool:
         """Whether an unterminated last line is a whole record, so that `--once` may take it.
@@ -151,18 +172,19 @@ class Formats:
             return "must be the name of a format"
         if inner in _NO_INNER:
             return f"{inner} cannot stand inside syslog"
-        if inner not in self._by_name:
+        if inner not in self:
             return f"no format is called {inner!r}; {self.suggestion(inner)}"
         return None
 
 
-def _lines(sample: bytes) -> list[bytes]:
-    """The first lines that are not empty, without line ends; a cut last one counts only if it is alone."""
+def _records(sample: bytes, framing: Framing) -> list[bytes]:
+    """The first records; one that may be cut counts only if it is alone."""
+    framer = GroupFramer(framing)
     whole, end, tail = sample.rpartition(b"\n")
-    lines = [
-        line for line in (part.rstrip(b"\r") for part in whole.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES]) if line
-    ]
-    return lines if end and lines else [tail] if tail.strip() else []
+    records = framer.feed(whole + end)
+    if not records:
+        records = [*framer.feed(tail), *framer.flush()]
+    return [record.data for record in records[:_SAMPLE_RECORDS]]
 
 
 def _inside_syslog(inner: Parser) -> Parser:
@@ -188,5 +210,11 @@ def _inside_syslog(inner: Parser) -> Parser:
                 fields.setdefault(name, value)
         return operations
 
-    card = replace(inner.format, title=f"{inner.format.title}, inside syslog", options=syslog.FORMAT.options)
+    card = replace(
+        inner.format,
+        title=f"{inner.format.title}, inside syslog",
+        options=syslog.FORMAT.options,
+        framing=syslog.FORMAT.framing,
+        start=syslog.FORMAT.start,
+    )
     return Parser(card, parse, inner.doc)

@@ -56,6 +56,15 @@ class Block(Sequence[Record]):
         self._columns: Columns | None = None
         self._records: list[Record] | None = None
 
+    def lines(self) -> list[Record]:
+        """Every line, empty ones too."""
+        lines = self.data.split(b"\n")
+        lines.pop()
+        lengths = [len(line) + 1 for line in lines]
+        if b"\r" in self.data:
+            lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+        return list(map(_record, zip(lines, accumulate(lengths, initial=self.offset), lengths, strict=False)))
+
     def columns(self) -> Columns:
         """The records as three lists."""
         if self._columns is None:
@@ -122,7 +131,7 @@ class LineFramer:
 
     `truncated` maps the offset of each line that was cut to its true length in bytes, without hole and line end; the
     caller takes the entries out. `nul_bytes` and `replaced` (lines with units that are no UTF-16, given out with
-    U+FFFD in their place) only grow.
+    U+FFFD in their place) only grow. With `keep_empty`, empty lines are records too (of a `Block`, by `Block.lines`).
     """
 
     __slots__ = (
@@ -136,6 +145,7 @@ class LineFramer:
         "_odd",
         "_size",
         "encoding",
+        "keep_empty",
         "max_line",
         "nul_bytes",
         "offset",
@@ -143,13 +153,16 @@ class LineFramer:
         "truncated",
     )
 
-    def __init__(self, offset: int = 0, encoding: str = "", max_line: int = MAX_LINE) -> None:
+    def __init__(
+        self, offset: int = 0, encoding: str = "", max_line: int = MAX_LINE, *, keep_empty: bool = False
+    ) -> None:
         if encoding not in {"", UTF8, UTF16_LE, UTF16_BE}:
             raise ValueError(f"not an encoding of lines: {encoding!r}")
         if max_line < 16:
             raise ValueError("max_line must be at least 16 bytes")
         self.offset = offset
         self.max_line = max_line
+        self.keep_empty = keep_empty
         self.truncated: dict[int, int] = {}
         self.nul_bytes = 0
         self.replaced = 0
@@ -188,9 +201,10 @@ class LineFramer:
             return held.decode(self.encoding, "replace").encode()
         return self._lead + held
 
-    def rewind(self) -> None:
-        """Forget the unfinished line; the next byte to feed is the one at `offset`."""
+    def rewind(self, offset: int | None = None) -> None:
+        """Forget the unfinished line, and those from `offset` on; the next byte to feed is the one at `offset`."""
         self._restart_line()
+        self.offset = self.offset if offset is None else offset
         self._lead = self._odd = b""
         if self.offset == 0:
             self._set_encoding(self._begin)
@@ -323,7 +337,7 @@ class LineFramer:
             data = _whole(data) if self.encoding == UTF8 else _whole_units(data, self.encoding)
         if self.encoding in {UTF16_LE, UTF16_BE}:
             data = self._decode(data)
-        record = Record(data, self.offset, length) if data else None
+        record = Record(data, self.offset, length) if data or (ending and self.keep_empty) else None
         self.nul_bytes += self._holes
         self.offset += length
         self._restart_line()

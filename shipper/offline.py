@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from parsers._contract import Rejected
 from shipper.build import Lanes
 from shipper.clock import SystemClock, rfc3339
 from shipper.config import Config
 from shipper.framing import LineFramer
+from shipper.grouping import Framing, GroupFramer
 from shipper.model import Event, Record
 from shipper.normalize import Origin
 from shipper.pipeline import Lane, reference
@@ -46,39 +47,59 @@ def read_events(
     path, blocks = source
     now = SystemClock().now() if received is None else received
     lanes = Lanes(config, place, random_bytes)
-    framer = LineFramer()
     previous: float | None = None
-    lane: Lane | None = None if name == "auto" else lanes.lane("parse", name)
-    waiting: list[Record] = []
-    size = 0
+    framer: GroupFramer | None = None
+    lane: Lane | None = None
+    if name != "auto":
+        lane, framer = lanes.lane("parse", name), GroupFramer(lanes.framing("parse", name))
+    begin = b""  # until the format is decided
     for block in itertools.chain(blocks, (None,)):
-        if block is None:
-            last = framer.flush()
-            records: Sequence[Record] = [] if last is None else [last]
+        if lane is None or framer is None:
+            begin += block or b""
+            if block is not None and len(begin) < SAMPLE:
+                continue
+            name = lanes.decide("parse", _sample(begin))
+            lane, framer = lanes.lane("parse", name), GroupFramer(lanes.framing("parse", name))
+            records = framer.feed(begin)
+            if block is None:
+                records = [*records, *framer.flush()]
         else:
-            records = framer.feed(block)
-        if lane is None:
-            waiting += records
-            size += sum(record.length for record in records)
-            if block is not None and size < SAMPLE:
-                continue
-            if not waiting:
-                continue
-            sample = b"".join(record.data + b"\n" for record in waiting)[:SAMPLE]
-            lane = lanes.lane("parse", lanes.formats.decide(sample, lanes.context("parse")))
-            records, waiting = waiting, []
+            records = framer.flush() if block is None else framer.feed(block)
         for record in records:
             events, previous = events_of(lane, record, path, now, previous)
             yield from events
 
 
-def example(config: Config, place: str, name: str, documentation: str) -> tuple[str, list[Event]] | None:
-    """The first line of a format's documentation that the format itself accepts, and its events."""
-    lane = Lanes(config, place, os.urandom).lane("parse", name)
+def _sample(begin: bytes) -> bytes:
+    """The first lines as records are: without mark, UTF-8."""
+    framer = LineFramer()
+    lines = [record.data for record in framer.feed(begin)]
+    return b"".join(line + b"\n" for line in lines)[:SAMPLE] if lines else framer.partial
+
+
+def records_in(documentation: str, framing: Framing) -> Iterator[Record]:
+    """What may be a record in a format's documentation: of each block of sample text, and each line."""
+    blocks = documentation.split("\n```")
+    for block in blocks[1::2]:
+        framer = GroupFramer(framing)
+        text = block.partition("\n")[2] + "\n"
+        yield from [*framer.feed(text.encode()), *framer.flush()]
     for line in documentation.splitlines():
         data = line.strip().encode()
-        if len(data) < 20 or isinstance(lane.parse(data, lane.context), Rejected):
+        yield Record(data, 0, len(data) + 1)
+
+
+def example(
+    config: Config, place: str, name: str, documentation: str, *, received: float | None = None
+) -> tuple[str, list[Event]] | None:
+    """The first record of a format's documentation that the format itself accepts, and its events."""
+    lanes = Lanes(config, place, os.urandom)
+    lane = lanes.lane("parse", name)
+    for record in records_in(documentation, lanes.framing("parse", name)):
+        if len(record.data) < 20 or isinstance(lane.parse(record.data, lane.context), Rejected):
             continue
-        events, _ = events_of(lane, Record(data, 0, len(data) + 1), "example.log", SystemClock().now(), None)
-        return data.decode(), events
+        whole = Record(record.data, 0, len(record.data) + 1)
+        now = SystemClock().now() if received is None else received
+        events, _ = events_of(lane, whole, "example.log", now, None)
+        return record.data.decode(), events
     return None

@@ -84,7 +84,7 @@ def _text(sources: tuple[str, ...], to: str, state_dir: Path | None) -> str:
         "",
         "inputs:",
     ]
-    names = {"auto", *parsers.load()}
+    names = {"auto", *parsers.names()}
     for name in sources:
         own = name == "json" or name not in names
         lines += [

@@ -19,6 +19,8 @@ PURE = {
     "shipper._shaping",
     "shipper.errors",
     "shipper.framing",
+    "shipper._groupers",
+    "shipper.grouping",
     "shipper.mapped",
     "shipper.model",
     "shipper.normalize",
@@ -43,8 +45,8 @@ PURE = {
 
 PURE_MAY_IMPORT = {
     "__future__", "array", "ast", "base64", "binascii", "bisect", "codecs", "collections", "dataclasses", "datetime",
-    "decimal", "difflib", "enum", "fnmatch", "functools", "hashlib", "hmac", "html", "importlib", "inspect", "ipaddress",
-    "itertools", "json", "math", "operator", "pkgutil", "re", "string", "struct", "sys", "types", "typing",
+    "csv", "decimal", "difflib", "enum", "fnmatch", "functools", "hashlib", "hmac", "html", "importlib", "inspect", "ipaddress",
+    "itertools", "json", "math", "operator", "pkgutil", "posixpath", "re", "string", "struct", "sys", "types", "typing",
     "email.utils", "unicodedata", "urllib.parse", "zlib", "zoneinfo", "calendar", "textwrap", "pathlib",
     "orjson", "msgspec", "backports", "compression", "cryptography", "yaml",
 }  # fmt: skip

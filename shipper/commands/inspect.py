@@ -64,7 +64,7 @@ def explain(name: str, config_path: Path | None, as_json: bool, line: str) -> No
     from shipper.explain import explain as why
 
     config, place = _reader(*configuration(config_path), name, None)
-    data = sys.stdin.buffer.readline().rstrip(b"\r\n") if line == "-" else line.encode(errors="surrogateescape")
+    data = sys.stdin.buffer.read() if line == "-" else line.encode(errors="surrogateescape")
     rows = why(config, place, name, data)
     if as_json:
         print_json(

@@ -112,7 +112,7 @@ def _verify_all(
 ) -> None:
     import time
 
-    from shipper.config import seconds
+    from shipper._settings import seconds
     from shipper.outputs._when import parse_when
     from shipper.seal.verify import verify as check
     from shipper.trusting import trust_for

@@ -13,7 +13,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from shipper.errors import ConfigError
+from shipper.formats import TEXT
 from shipper.framing import MAX_LINE, LineFramer
+from shipper.grouping import Framing, GroupFramer
 from shipper.model import Chunk
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ _TURN: Final = 256 * 1024
 class StdinInput:
     """Implements `shipper.model.Input` for an open descriptor, which stays its caller's.
 
-    `format`, `decide` and `max_line` are those of `FileInput`. `path` is what people call the stream. `stream` is its
-    id; the default differs from start to start (it is made of `id` and the clock), so that two runs do not share one.
+    `format`, `decide`, `framing` and `max_line` are those of `FileInput`. `path` is what people call the stream.
+    `stream` is its id; the default differs from start to start (it is made of `id` and the clock), so that two runs do
+    not share one.
 
     Raises `ConfigError` for `auto` without `decide`.
     """
@@ -44,6 +47,7 @@ class StdinInput:
         clock: Clock,
         format: str,  # noqa: A002 (the configuration's name)
         decide: Callable[[bytes], str] | None = None,
+        framing: Callable[[str], Framing] | None = None,
         fd: int = 0,
         path: str = "-",
         stream: str | None = None,
@@ -60,9 +64,12 @@ class StdinInput:
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
-        self._framer = LineFramer(max_line=max_line)
-        self._pending: list[Record] = []  # until the format is chosen
+        self._framing, self._max_line = framing, max_line
+        self._framer = self._framer_of(self._format)
+        self._begin = b""  # what was read, until the format is chosen
+        self._pending: list[Record] = []
         self._since: float | None = None
+        self._grown = 0.0
         self._open = True
         self._problem = ""
         self._cuts: deque[tuple[int, int, str]] = deque(maxlen=10_000)
@@ -73,28 +80,36 @@ class StdinInput:
     def read(self, budget: int) -> Iterator[Chunk]:
         """What can be read now, about `budget` bytes at the most; never blocks, never raises for what a read says."""
         used = 0
+        now = self._clock.monotonic()
         while self._open and used < budget:
             data = self._read(min(_TURN, budget - used))
             if data is None:
                 break
             used += len(data)
+            self._grown = now
             if data:
-                self._pending += self._framer.feed(data)
+                self._take(data)
             else:
-                self._end()
-            if self._pending and self._decided():
-                yield self._chunk()
-        if self._pending and self._decided():
+                self._open = False
+            if self._decided(now):
+                if not self._open:
+                    self._end()
+                if self._pending:
+                    yield self._chunk()
+        wait = self._framer.overdue
+        if self._open and wait is not None and now - self._grown >= wait:
+            self._pending += self._framer.release()
+        if self._decided(now) and self._pending:
             yield self._chunk()
 
     def done(self) -> bool:
         """True when the stream has ended and all of it was given out."""
-        return not self._open and not self._pending
+        return not self._open and not self._pending and not self._begin
 
     def close(self) -> None:
         """Read no more. The descriptor stays open: it is not this input's. May be called twice."""
         self._open = False
-        self._pending = []
+        self._pending, self._begin = [], b""
 
     def fileno(self) -> int:
         """The descriptor, to wait for."""
@@ -121,8 +136,8 @@ class StdinInput:
                 "stream": self.stream,
                 "path": self.path,
                 "offset": first,
-                "size": self._framer.end,
-                "lag": self._framer.end - first,
+                "size": self._framer.end + len(self._begin),
+                "lag": self._framer.end + len(self._begin) - first,
                 "format": self._format,
                 "state": "following" if self._open else "ended",
             }
@@ -141,25 +156,45 @@ class StdinInput:
             self._problem = error.strerror or str(error)
             return b""
 
-    def _end(self) -> None:
-        self._open = False
-        record = self._framer.flush()
-        if record is not None:
-            self._pending.append(record)
-            self._cuts.append((record.offset, record.length, "unterminated"))
+    def _framer_of(self, form: str) -> GroupFramer:
+        framing = Framing() if self._framing is None or not form else self._framing(form)
+        return GroupFramer(framing, max_line=self._max_line)
 
-    def _decided(self) -> bool:
+    def _take(self, data: bytes) -> None:
+        if self._format:
+            self._pending += self._framer.feed(data)
+        else:
+            self._begin += data
+
+    def _end(self) -> None:
+        unfinished = self._framer.end > self._framer.line
+        records = self._framer.flush()
+        self._pending += records
+        if unfinished and records:
+            self._cuts.append((records[-1].offset, records[-1].length, "unterminated"))
+
+    def _decided(self, now: float) -> bool:
         """Whether the format is known; chooses it when there is enough to choose on."""
         if self._format:
             return True
-        now = self._clock.monotonic()
+        if not self._begin:
+            return False
+        framer = LineFramer(max_line=self._max_line)
+        lines = framer.feed(self._begin)
+        sample = _sample(lines) if lines else framer.partial
+        if not lines and self._open:
+            return False
         if self._since is None:
             self._since = now
-        if self._open and self._framer.end < SAMPLE and now - self._since < SAMPLE_WAIT:
+        if self._open and len(self._begin) < SAMPLE and now - self._since < SAMPLE_WAIT:
             return False
         assert self._decide is not None
-        self._format = self._decide(_sample(self._pending))
-        return True
+        form = self._decide(sample) or ("" if self._open else TEXT)
+        if form:
+            self._format, self._framer = form, self._framer_of(form)
+            begin, self._begin = self._begin, b""
+            self._take(begin)
+        return bool(form)
 
     def _chunk(self) -> Chunk:
         records, self._pending = self._pending, []

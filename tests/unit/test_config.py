@@ -2,7 +2,8 @@
 
 import pytest
 
-from shipper.config import Config, cross_check, for_paths, load, parse, seconds
+from shipper._settings import seconds
+from shipper.config import Config, cross_check, for_paths, load, parse
 from shipper.errors import ConfigError
 
 
@@ -87,7 +88,11 @@ def test_a_size_is_bytes(text, expected):
         ("agent: {workers: 33}", "agent.workers", "Input should be less than or equal to 32"),
         ("privacy: {rules: [{action: drop}]}", "privacy.rules[0]", "at least one of field, category, sensitivity"),
         ("formats: {a: {decode: xml}}", "formats.a.decode", "Input should be 'json', 'kv', 'csv', 'regex' or 'grok'"),
-        ("formats: {a: {decode: json, changes: {list: a, pairs: b}}}", "formats.a.changes", "give list or pairs, or neither where a record is one change"),
+        (
+            "formats: {a: {decode: json, changes: {list: a, pairs: b}}}",
+            "formats.a.changes",
+            "give list or pairs, or neither where a record is one change",
+        ),
         ("formats: {a: {decode: json, time: {field: t, layout: '?'}}}", "formats.a.time.layout", ""),
         (
             "outputs: [{id: a, type: opensearch, hosts: ['http://a.example', 'a.example']}]",
@@ -232,3 +237,32 @@ def test_the_state_folder_follows_the_users_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Config().agent.state_dir == tmp_path / ".local" / "state" / "fieldtrail"
+
+
+def input_with(more):
+    return parse('inputs: [{id: a, type: file, paths: ["/x"], format: text, ' + more + "}]", "c.yaml").inputs[0]
+
+
+def test_the_framing_of_an_input_is_its_formats_unless_it_says_otherwise():
+    plain = input_with("keep_original: true")
+    assert (plain.framing, plain.multiline.start) == ("auto", None)
+    assert (plain.multiline.max_lines, plain.multiline.max_bytes, plain.multiline.timeout) == (500, 256 * 1024, 2.0)
+    own = input_with(r"framing: multiline, multiline: {start: '\d{4}-', max_lines: 9, max_bytes: 1MiB, timeout: 500ms}")
+    assert (own.framing, own.multiline.start) == ("multiline", r"\d{4}-")
+    assert (own.multiline.max_lines, own.multiline.max_bytes, own.multiline.timeout) == (9, 1024**2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("more", "path", "said"),
+    [
+        ("framing: rows", "framing", "json_document"),
+        ("multiline: {start: '('}", "multiline.start", "not a regular expression"),
+        (r"multiline: {start: '\s*'}", "multiline.start", "matches an empty line"),
+        ("multiline: {max_lines: 1}", "multiline.max_lines", "greater than or equal to 2"),
+        ("multiline: {begin: x}", "multiline.begin", "unknown key"),
+    ],
+)
+def test_a_framing_that_cannot_be_is_told_with_its_path(more, path, said):
+    text = "inputs: [{id: a, type: stdin, " + more + "}]"
+    found = problems(text)
+    assert said in found[f"inputs[0].{path}"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parsers import Context, Format, Operation, Parser, Rejected, Time, load
+from parsers import Context, Format, Operation, Parser, Rejected, Time, names
 from shipper.errors import ConfigError
 from shipper.formats import Formats
 
@@ -21,7 +21,7 @@ PAYROLL = Parser(
 
 
 def test_every_format_of_the_package_and_text_are_known():
-    assert set(FORMATS.names()) == {*load(), "text"}
+    assert set(FORMATS.names()) == {*names(), "text"}
     assert FORMATS.names() == sorted(FORMATS.names())
     assert all(FORMATS.get(name).format.name == name for name in FORMATS.names())
 
@@ -47,7 +47,7 @@ def test_own_formats_join_the_table_but_do_not_replace_a_built_in_one():
             Formats({name: PAYROLL})
 
 
-@pytest.mark.parametrize("name", sorted(load()))
+@pytest.mark.parametrize("name", names())
 def test_auto_decides_right_on_the_normal_sample_of_each_format(name):
     samples = sorted((GOLDEN / name).glob("normal*.log"))
     assert samples, f"tests/golden/{name}/normal.log is missing"

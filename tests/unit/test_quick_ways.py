@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from bench import corpus
-from parsers import load
+from parsers import names
 from shipper.build import Lanes
 from shipper.config import load as load_config
 from shipper.config import parse
 from shipper.framing import Block
 from shipper.model import Chunk
 from shipper.pipeline import process
+from tests.framed import records_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SAMPLES = [path for path in sorted((ROOT / "tests/golden").glob("*/*.log")) if path.parent.name in load()]
+SAMPLES = [path for path in sorted((ROOT / "tests/golden").glob("*/*.log")) if path.parent.name in names()]
 """Not those of a mapping, which is no format: its quick way is tested in test_spliced.py."""
 LONGEST = 10_000
 """Longer lines go to the reference in any case."""
@@ -35,21 +36,19 @@ def bytes_of_salt(count=16):
     return bytes(count)
 
 
-def made(lane, data, offset, times):
-    """What a lane makes of some lines: documents, datasets, counts, custody."""
-    chunk = Chunk("x", "s", "a.log", "f", Block(data, offset), {}, RECEIVED)
+def made(lane, records, times):
+    """What a lane makes of some records: documents, datasets, counts, custody."""
+    chunk = Chunk("x", "s", "a.log", "f", records, {}, RECEIVED)
     lines = process(chunk, lane, times, b"k" * 32, None, bytes_of_salt)
     return lines.bodies, lines.routes, lines.leaves, lines.source
 
 
-def agree(quick, slow, blocks):
+def agree(quick, slow, chunks):
     times, other = {}, {}
-    offset = 0
-    for data in blocks:
-        found, expected = made(quick, data, offset, times), made(slow, data, offset, other)
+    for records in chunks:
+        found, expected = made(quick, records, times), made(slow, records, other)
         assert found == expected
         assert times == other
-        offset += len(data)
     counts = [(lane.counts.read, lane.counts.with_events, lane.counts.no_change) for lane in (quick, slow)]
     assert counts[0] == counts[1]
     assert not quick.counts.extra.get("internal_errors")
@@ -58,16 +57,17 @@ def agree(quick, slow, blocks):
 @pytest.mark.parametrize("sample", SAMPLES, ids=[f"{path.parent.name}/{path.stem}" for path in SAMPLES])
 def test_golden_samples_give_the_same_documents_either_way(sample):
     name = sample.parent.name
-    data = b"".join(line for line in sample.read_bytes().splitlines(keepends=True) if len(line) < LONGEST)
-    data = data if data.endswith(b"\n") else data + b"\n"
+    records = [record for record in records_of(name, sample.read_bytes()) if len(record.data) < LONGEST]
     text = f'inputs: [{{id: x, type: file, paths: ["/x"], format: {name}, timezone: Europe/Berlin}}]'
     # Again and again: the first time templates are learned, then they are used.
-    agree(*lanes(text, name), [data] * 4)
+    agree(*lanes(text, name), [records] * 4)
 
 
 def blocks(lines, size):
+    offset = 0
     while part := b"".join(itertools.islice(lines, size)):
-        yield part
+        yield Block(part, offset)
+        offset += len(part)
 
 
 def of_corpus(kind, tmp_path):

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from shipper.errors import ConfigError
+from shipper.grouping import Framing
 from shipper.inputs.stdin import StdinInput
 from tests.tailing import StandingClock, lines
 
@@ -128,6 +129,56 @@ def test_a_descriptor_that_fails_ends_the_stream_and_says_why(pipe, monkeypatch)
     assert lines(source.read(1000)) == ["two"]
     assert source.done()
     assert source.problems() == [("-", "Input/output error")]
+
+
+def test_records_of_several_lines_are_held_until_they_are_whole(pipe):
+    source, _ = make(pipe, framing=lambda _: Framing("csv"))
+    os.write(pipe[1], b'id,note\n1,"a\n')
+    assert list(source.read(1000)) == []
+    assert source.statistics()[0]["lag"] == 5
+    os.write(pipe[1], b'b"\n2,c')
+    (chunk,) = source.read(1000)
+    assert (lines([chunk]), chunk.position["offset"]) == (['id,note\n1,"a\nb"'], 16)
+    shut(pipe)
+    assert lines(source.read(1000)) == ["id,note\n2,c"]
+    assert source.cuts() == [(16, 3, "unterminated")]
+    assert source.done()
+
+
+def test_a_group_without_a_mark_at_its_end_is_given_out_when_nothing_comes(pipe):
+    source, clock = make(pipe, framing=lambda _: Framing("multiline", rb"\d"))
+    os.write(pipe[1], b"1 a\n b\n2 c\n d\n")
+    assert lines(source.read(1000)) == ["1 a\n b"]
+    clock.mono += 1.9
+    assert list(source.read(1000)) == []
+    clock.mono += 0.2
+    assert lines(source.read(1000)) == ["2 c\n d"]
+    os.write(pipe[1], b"3 e\n")
+    shut(pipe)
+    assert lines(source.read(1000)) == ["3 e"]
+    assert source.cuts() == []
+
+
+def test_the_framing_is_that_of_the_format_that_was_decided(pipe):
+    kinds = {"table": Framing("csv"), "text": Framing()}
+    source, clock = make(
+        pipe, format="auto", decide=lambda sample: "table" if b"\n" in sample else "", framing=kinds.__getitem__
+    )
+    os.write(pipe[1], b"id,note\n")
+    assert list(source.read(1000)) == []
+    clock.mono += 5.0
+    assert list(source.read(1000)) == []
+    os.write(pipe[1], b"1,a\n")
+    assert lines(source.read(1000)) == ["id,note\n1,a"]
+
+
+def test_a_header_alone_is_text_when_the_stream_ends(pipe):
+    source, _ = make(pipe, format="auto", decide=lambda _: "")
+    os.write(pipe[1], b"id,note\n")
+    shut(pipe)
+    (chunk,) = source.read(1000)
+    assert (chunk.format, lines([chunk])) == ("text", ["id,note"])
+    assert source.done()
 
 
 def test_two_runs_do_not_share_a_stream_id(pipe):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shipper.framing import LineFramer
 from shipper.inputs.file.discovery import family
 from shipper.inputs.file.handles import copied_beside
 from shipper.inputs.file.identity import HEAD, Position, fingerprint
@@ -76,6 +75,9 @@ class Copies:
         follower = self._follower
         self._rehouse_all(now)
         waiting = [item for item in self.fresh.values() if item.size or self._size(item, now)]
+        waiting = [
+            item for item in waiting if not any(self._covered(item, orphan.stream, now) for orphan in self._orphans)
+        ]
         if not waiting:
             return
         kin = {family(item.path) for item in waiting}
@@ -174,15 +176,16 @@ class Copies:
             if not self._once and now - stream.held < HOLD:
                 return
             if relation == "continues":
-                self._start_at(stream, other.offset, other)
+                # Lines that the original holds are the original's to give out.
+                self._start_at(stream, other.framer.line if stream.extends(other) else other.offset, other)
             break
         stream.fresh, stream.held = False, None
         self.fresh.pop(stream.id, None)
 
     def _start_at(self, stream: Stream, offset: int, original: Stream) -> None:
         """Let a copy start where its content is no longer known."""
-        stream.framer = LineFramer(offset, original.framer.encoding, self._follower.max_line)
-        stream.resume(offset)
+        state = original.framer.state if offset == original.offset else None
+        stream.resume(self._follower.framing(original.format), offset, original.framer.encoding, state)
         stream.format = original.format
         stream.fresh, stream.held = False, None
         self.fresh.pop(stream.id, None)
@@ -196,9 +199,10 @@ class Copies:
         # While names change a copy can be missed; taken for new later on it would be shipped again.
         patience = 1 if self._once else 2
         for orphan in orphans:
-            if self._rehoused(orphan, now):
+            last = self._scans - orphan.scans >= patience
+            if self._rehoused(orphan, now, last=last):
                 continue
-            if self._scans - orphan.scans < patience:
+            if not last:
                 self._orphans.append(orphan)
                 continue
             stream = orphan.stream
@@ -206,19 +210,25 @@ class Copies:
                 self._follower.lose(stream, stream.seen)
             self._follower.finish(stream)
 
-    def _rehoused(self, orphan: _Orphan, now: float) -> bool:
-        """Find the copy in which a truncated stream goes on, or that holds nothing but what was read of it."""
+    def _rehoused(self, orphan: _Orphan, now: float, *, last: bool) -> bool:
+        """Find the copy in which a truncated stream goes on; as a `last` resort one that holds nothing new.
+
+        Of files that begin alike (with the same header, for one) an empty one holds nothing new either.
+        """
         stream, follower = orphan.stream, self._follower
         position = stream.position()
-        for copy in list(self.fresh.values()):
-            if not self._size(copy, now):
-                continue
+        copies = [copy for copy in self.fresh.values() if self._size(copy, now)]
+        for copy in copies:
             try:
                 # A file that was rotated from this one just now needs no 64 bytes of equal beginning.
                 related = family(copy.path) == family(stream.path) and copy.extends(stream)
                 if related or position.continues_in(copy.fd, copy.size):
                     self._hand_over(orphan, self._take_over(stream.id, position, copy, now))
                     return True
+            except OSError as error:
+                follower.fail(copy, error, now)
+        for copy in copies if last else ():
+            try:
                 if copy.covered_by(stream):
                     self._start_at(copy, copy.size, stream)
                     follower.finish(stream)
@@ -231,6 +241,13 @@ class Copies:
             return False
         self._hand_over(orphan, moved)
         return True
+
+    def _covered(self, copy: Stream, stream: Stream, now: float) -> bool:
+        try:
+            return copy.covered_by(stream)
+        except OSError as error:
+            self._follower.fail(copy, error, now)
+            return False
 
     def _take_over(self, name: str, position: Position, copy: Stream, now: float) -> Stream:
         """Resume a stream in the open file of a fresh one, which is no more. Raises OSError."""

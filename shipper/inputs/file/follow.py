@@ -25,7 +25,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shipper.framing import LineFramer
+from shipper.grouping import Framing, GroupFramer
 from shipper.inputs.file.copies import Copies
 from shipper.inputs.file.discovery import family
 from shipper.inputs.file.handles import Handles, copied_beside, perhaps_unmounted, renamed_beside
@@ -33,7 +33,7 @@ from shipper.inputs.file.identity import MIN_HEAD, FileId, Position, identify, s
 from shipper.inputs.file.reader import Stream, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from shipper.inputs.file.discovery import Discovery, Found
     from shipper.model import Record
@@ -58,23 +58,33 @@ class Loss(NamedTuple):
 class Outgoing(NamedTuple):
     """Something to tell of a stream beside what is read: records (or none: only the position) and whether it is over.
 
-    `position` is the one after `records`.
+    `position` is the one after `records`. `cut`: the last record has a line without an end.
     """
 
     stream: Stream
     records: Sequence[Record]
     position: Mapping[str, object]
     last: bool
+    cut: bool
 
 
 class Follower:
     """The streams of one input. All methods are for one thread; every `now` is monotonic."""
 
     def __init__(
-        self, discovery: Discovery, *, form: str, once: bool, max_open: int, grace: float, max_line: int
+        self,
+        discovery: Discovery,
+        *,
+        form: str,
+        once: bool,
+        max_open: int,
+        grace: float,
+        max_line: int,
+        framing: Callable[[str], Framing],
     ) -> None:
         self._discovery = discovery
         self._form = form
+        self._framing = framing
         self._once = once
         self._grace = grace
         self.max_line = max_line
@@ -281,9 +291,16 @@ class Follower:
     def create(self, file: FileId, generation: int, path: str, now: float) -> Stream:
         while (name := stream_id(file, generation)) in self.streams or name in self.stored or name in self._parked:
             generation += 1
-        stream = Stream(name, file, generation, path, LineFramer(max_line=self.max_line), self._form)
+        stream = Stream(name, file, generation, path, self.framer(self._form), self._form)
         stream.grown = now
         return stream
+
+    def framer(self, form: str) -> GroupFramer:
+        """What cuts a stream from its beginning; `form` "": its format is not known yet."""
+        return GroupFramer(self.framing(form), max_line=self.max_line)
+
+    def framing(self, form: str) -> Framing:
+        return self._framing(form) if form else Framing()
 
     def register(self, stream: Stream) -> None:
         """Enter an open stream in all indexes."""
@@ -302,11 +319,10 @@ class Follower:
 
     def resume(self, name: str, position: Position, fd: int, file: FileId, path: str, now: float) -> Stream:
         """Go on with a kept stream in an open file; its position is no longer looked for. Raises OSError."""
-        framer = LineFramer(position.offset, position.encoding, self.max_line)
         form = self._form or position.format
-        stream = Stream(name, file, position.generation, path, framer, form)
+        stream = Stream(name, file, position.generation, path, self.framer(form), form)
         stream.fd, stream.size, stream.seen = fd, os.fstat(fd).st_size, position.size
-        stream.resume(position.offset)
+        stream.resume(self.framing(form), position.offset, position.encoding, position.framing)
         stream.closed, stream.grown = position.closed, now
         stream.renamed = position.path != path
         stream.former = position.path if stream.renamed else ""
@@ -399,18 +415,18 @@ class Follower:
             elif stream.closed or stream.fresh or stream.ready:
                 continue
             elif stream.renamed or self.families.get(family(stream.path)) is not stream:
-                record = stream.flush() if stream.renamed else None
+                records, cut = stream.flush() if stream.renamed else ([], False)
                 stream.closed = True
-                self.tell(stream, [] if record is None else [record])
+                self.tell(stream, records, cut=cut)
 
     def _park(self, stream: Stream) -> None:
         """Read to the end and renamed out of the patterns: remembered, in case that it comes back."""
-        record = stream.flush()
+        records, cut = stream.flush()
         stream.closed = True
         self.drop(stream)
         stream.close()
         stream.over = True
-        self.tell(stream, [] if record is None else [record])
+        self.tell(stream, records, cut=cut)
         self._parked[stream.id] = stream.position()
         if len(self._parked) > _MAX_KEPT:
             name = next(iter(self._parked))
@@ -428,12 +444,12 @@ class Follower:
         self.losses.append(Loss(stream.path, stream.id, stream.read_to, seen_size))
 
     def finish(self, stream: Stream) -> None:
-        """No more can come of this stream: give out the unfinished line, forget it."""
-        record = stream.flush()
+        """No more can come of this stream: give out what is held and the unfinished line, forget it."""
+        records, cut = stream.flush()
         self.drop(stream)
         stream.close()
         stream.over = True
-        self.tell(stream, [] if record is None else [record], last=True)
+        self.tell(stream, records, last=True, cut=cut)
 
     def skip(self, stream: Stream) -> None:
         """The file is compressed: do not follow it."""
@@ -460,14 +476,14 @@ class Follower:
         if self.families.get(kin) is stream:
             del self.families[kin]
 
-    def tell(self, stream: Stream, records: Sequence[Record] = (), *, last: bool = False) -> None:
-        self.outbox.append(Outgoing(stream, records, stream.position().to_json(), last))
+    def tell(self, stream: Stream, records: Sequence[Record] = (), *, last: bool = False, cut: bool = False) -> None:
+        self.outbox.append(Outgoing(stream, records, stream.position().to_json(), last, cut))
 
     def _tell_over(self, name: str, position: Position) -> None:
         """A kept stream that never came to life again is over."""
-        stream = Stream(name, position.file, position.generation, position.path, LineFramer(), position.format)
+        stream = Stream(name, position.file, position.generation, position.path, GroupFramer(), position.format)
         stream.over = True
-        self.outbox.append(Outgoing(stream, (), position.to_json(), last=True))
+        self.outbox.append(Outgoing(stream, (), position.to_json(), last=True, cut=False))
 
     def close(self) -> None:
         """Close all files."""

@@ -35,6 +35,7 @@ ANCHOR: Final = 256
 MIN_HEAD: Final = 64
 """Bytes of equal beginning from which a file may be taken for a copy of another."""
 VERSION: Final = 1
+FRAMING_VERSION: Final = 1
 
 # statx(2): struct statx of linux/stat.h. Only the mask and the birth time are read from it.
 _AT_EMPTY_PATH: Final = 0x1000
@@ -101,7 +102,8 @@ class Position:
     """Where a stream stands: everything that is needed to find it again and to go on.
 
     `offset` is the start of the first line that was not given out. `size` is the largest size seen. `closed` means
-    that the file was rotated away, read to its end and quiet: that it is gone later is no loss.
+    that the file was rotated away, read to its end and quiet: that it is gone later is no loss. `framing` is what the
+    framer must know to go on there, None for most.
     """
 
     path: str
@@ -116,6 +118,7 @@ class Position:
     format: str
     encoding: str
     closed: bool = False
+    framing: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that goes into the journal frame."""
@@ -137,6 +140,8 @@ class Position:
         }
         if self.closed:
             value["closed"] = True
+        if self.framing:
+            value["framing"] = {"v": FRAMING_VERSION, **self.framing}
         return value
 
     @classmethod
@@ -146,14 +151,15 @@ class Position:
         Raises `ConfigError` for one that a newer release wrote (starting over would ship everything twice) and
         `CorruptError` for one that is none.
         """
-        version = value.get("v")
-        if isinstance(version, int) and version > VERSION:
-            raise ConfigError(
-                "restore file position",
-                stream,
-                f"written in version {version} by a newer release; this one reads up to {VERSION}",
-                "run the release that wrote the state folder, or a newer one",
-            )
+        framing = value.get("framing") or {}
+        for version, known in ((value.get("v"), VERSION), (framing.get("v"), FRAMING_VERSION)):
+            if isinstance(version, int) and version > known:
+                raise ConfigError(
+                    "restore file position",
+                    stream,
+                    f"written in version {version} by a newer release; this one reads up to {known}",
+                    "run the release that wrote the state folder, or a newer one",
+                )
         try:
             return cls(
                 path=_typed(value["path"], str),
@@ -168,6 +174,7 @@ class Position:
                 format=_typed(value["format"], str),
                 encoding=_typed(value["encoding"], str),
                 closed=value.get("closed") is True,
+                framing={name: part for name, part in framing.items() if name != "v"} or None,
             )
         except (KeyError, TypeError) as error:
             raise CorruptError(

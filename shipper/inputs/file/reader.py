@@ -14,13 +14,18 @@ import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shipper.framing import UTF8, LineFramer
+from shipper.grouping import GroupFramer
 from shipper.inputs.file.identity import ANCHOR, HEAD, FileId, Position, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
+    from shipper.grouping import Framing
     from shipper.model import Record
 
+FIRST: Final = 4096
+"""Bytes in which the first line of a file is looked for at first."""
 WINDOW: Final = 16 * 1024
 """Bytes of the last reads that are kept to recognise a copy that ends a little before the read position."""
 _SPARSE: Final = 4096
@@ -93,10 +98,11 @@ class Stream:
         "sampled",
         "seen",
         "size",
+        "undecided",
         "wait",
     )
 
-    def __init__(self, name: str, file: FileId, generation: int, path: str, framer: LineFramer, form: str) -> None:
+    def __init__(self, name: str, file: FileId, generation: int, path: str, framer: GroupFramer, form: str) -> None:
         self.id = name
         self.file = file
         self.generation = generation
@@ -119,6 +125,7 @@ class Stream:
         self.grown = 0.0  # monotonic time of the last growth
         self.held: float | None = None  # since when it has been held back as a possible copy
         self.sampled: float | None = None  # since when there is a line to decide the format on
+        self.undecided = -1  # the size at which the format could not be told
         self.retry: float | None = None  # monotonic time of the next attempt after a failure
         self.wait: tuple[Stream, int] | None = None
         self._head = b""
@@ -127,7 +134,7 @@ class Stream:
 
     @property
     def offset(self) -> int:
-        """The start of the first line that was not given out."""
+        """The start of the first line that was not given out, alone or in its group."""
         return self.framer.offset
 
     @property
@@ -162,6 +169,7 @@ class Stream:
             format=self.format,
             encoding=self.framer.encoding,
             closed=self.closed,
+            framing=self.framer.state,
         )
 
     def notice(self, size: int, mtime_ns: int) -> None:
@@ -182,9 +190,11 @@ class Stream:
             and os.pread(self.fd, len(head), 0) == head
         )
 
-    def resume(self, offset: int) -> None:
+    def resume(self, framing: Framing, offset: int, encoding: str, state: Mapping[str, Any] | None) -> None:
         """Stand at `offset` of the open file without having read what lies before it. Raises OSError."""
-        self.framer = LineFramer(offset, self.framer.encoding if offset else "", self.framer.max_line)
+        max_line = self.framer.max_line
+        first = self.sample(FIRST)[0].partition(b"\n")[0] if offset else b""
+        self.framer = GroupFramer(framing, offset, encoding if offset else "", max_line, state=state, first=first)
         self._head = os.pread(self.fd, min(HEAD, offset), 0)
         self._anchor = self._recent = os.pread(self.fd, min(ANCHOR, offset), max(0, offset - ANCHOR))
 
@@ -228,7 +238,12 @@ class Stream:
             self._head += fresh[: HEAD - start]
         if self.framer.offset != before:
             done = self.framer.offset - start
-            self._anchor = fresh[done - ANCHOR : done] if done >= ANCHOR else (known + fresh[:done])[-ANCHOR:]
+            if done >= ANCHOR:
+                self._anchor = fresh[done - ANCHOR : done]
+            elif done >= 0:
+                self._anchor = (known + fresh[:done])[-ANCHOR:]
+            else:  # some of what was read before is still held
+                self._anchor = self._before(self.framer.offset, start)
         if len(fresh) >= WINDOW:
             self._recent = fresh[-WINDOW:]
         else:
@@ -247,13 +262,32 @@ class Stream:
             end = min(end, self.limit)
         return max(seen, end - start)
 
-    def flush(self) -> Record | None:
-        """Give out the unfinished line as it is, if there is one."""
+    def _before(self, offset: int, end: int) -> bytes:
+        """The bytes before `offset`, out of the last ones read (up to `end`) or, if those do not reach, the file."""
+        count = min(ANCHOR, offset)
+        known = self._recent[: max(0, len(self._recent) - (end - offset))]
+        if len(known) >= count:
+            return known[-count:] if count else b""
+        try:
+            return os.pread(self.fd, count, offset - count)
+        except OSError:
+            return b""  # a position without this mark is a position
+
+    def flush(self) -> tuple[list[Record], bool]:
+        """Give out all that is held, and the unfinished line as it is; True if there was one."""
         if self.framer.hollow:
-            return None
-        record = self.framer.flush()
+            return self.release(), False
+        unfinished = self.framer.end > self.framer.line
+        records = self.framer.flush()
         self._anchor = self._recent[-ANCHOR:]
-        return record
+        return records, unfinished
+
+    def release(self) -> list[Record]:
+        """Give out the whole lines that are held."""
+        records = self.framer.release()
+        if records:
+            self._anchor = self._before(self.framer.offset, self.framer.end)
+        return records
 
     def sample(self, limit: int) -> tuple[bytes, bytes, bool]:
         """The first lines of the open file, the line after them as far as it is there, and whether it was much.
@@ -318,8 +352,9 @@ class Stream:
         return os.pread(self.fd, 16, 0).startswith(_PACKED)
 
     def forget_window(self) -> None:
-        """Keep only what the next read needs."""
-        self._recent = self._recent[-ANCHOR:]
+        """Keep only what the next read needs, and the bytes before lines that may be given out without one."""
+        if self.framer.overdue is None:
+            self._recent = self._recent[-ANCHOR:]
 
     def close(self) -> None:
         """Close the file; the stream can be opened again."""

@@ -13,7 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shipper.errors import ConfigError
+from shipper.formats import TEXT
 from shipper.framing import MAX_LINE
+from shipper.grouping import Framing
 from shipper.inputs.file.discovery import Discovery
 from shipper.inputs.file.follow import Follower, Loss
 from shipper.inputs.file.identity import Position
@@ -43,6 +45,11 @@ _PATIENCE: Final = 64
 """Budgets that one `read` may spend as long as no line is complete."""
 
 
+def _lines(form: str) -> Framing:
+    del form
+    return Framing()
+
+
 class Cut(NamedTuple):
     """A record that is not a whole line. `why`: `long` (its first bytes only) or `unterminated` (it had no line end).
 
@@ -61,9 +68,10 @@ class FileInput:
 
     `paths` are file names and globs (see `discovery`), `format` a format's name or `auto`. With `auto`, `decide` is
     called once per stream with its first complete lines (LF between them, UTF-8) and returns the format's name, which
-    is kept in the position. `once`: the files that match at the first `read`, to their size then; the last line, if it
-    has no end, only if `complete(format, line)` says that it is whole. `wake` is set when there may be something to
-    read. `scan_interval` and `grace` in seconds; `max_open_files` caps descriptors; `max_line` in bytes.
+    is kept in the position; or "" if it takes more to tell. `framing` says how streams of a format are cut. `once`: the
+    files that match at the first `read`, to their size then; the last line, if it has no end, only if it ends a JSON
+    document, or `complete(format, line)` says that it is whole. `wake` is set when there may be something to read.
+    `scan_interval` and `grace` in seconds; `max_open_files` caps descriptors; `max_line` in bytes.
 
     Raises `ConfigError` for paths that can never name files and for `auto` without `decide`.
     """
@@ -76,6 +84,7 @@ class FileInput:
         clock: Clock,
         format: str,  # noqa: A002 (the configuration's name)
         decide: Callable[[bytes], str] | None = None,
+        framing: Callable[[str], Framing] = _lines,
         once: bool = False,
         complete: Callable[[str, bytes], bool] | None = None,
         exclude: Sequence[str] = (),
@@ -103,6 +112,7 @@ class FileInput:
             max_open=max(1, max_open_files),
             grace=grace,
             max_line=max_line,
+            framing=framing,
         )
         self._hints: Hints | None = None
         self._watches, self._wake = use_watchdog and not once, wake
@@ -257,6 +267,15 @@ class FileInput:
                     self._last_look = now
                 follower.copies.settle(now)
         self._enqueue_ready()
+        if not self._once:
+            self._release(now)
+
+    def _release(self, now: float) -> None:
+        """Give out groups of which nobody can tell the end, where nothing came for a while."""
+        for stream in self._follower.streams.values():
+            wait = stream.framer.overdue
+            if wait is not None and now - stream.grown >= wait and not (stream.ready or stream.unread or stream.over):
+                self._follower.tell(stream, stream.release())
 
     def _scan(self, now: float) -> None:
         if self._hints is not None:
@@ -317,20 +336,26 @@ class FileInput:
 
     def _decided(self, stream: Stream, now: float) -> bool:
         """Choose the format of a stream, if enough of it is there. Raises OSError."""
-        lines, rest, full = stream.sample(SAMPLE)
         final = self._once or not stream.linked
+        if stream.undecided == stream.size and not final:
+            return False
+        lines, rest, full = stream.sample(SAMPLE)
         if not lines and not full and not (final and rest):
             return final  # nothing but empty lines, or nothing at all: there is nothing to give out
         if stream.sampled is None:
             stream.sampled = now
         if not (full or final or now - stream.sampled >= SAMPLE_WAIT):
             return False
-        self._choose(stream, lines or rest)
-        return True
+        stream.undecided = stream.size
+        return self._chosen(stream, lines or rest, final=final)
 
-    def _choose(self, stream: Stream, sample: bytes) -> None:
+    def _chosen(self, stream: Stream, sample: bytes, *, final: bool) -> bool:
+        """Whether `sample` shows the format; if it is `final`, there is no more."""
         assert self._decide is not None
-        stream.format = self._decide(sample)
+        stream.format = self._decide(sample) or (TEXT if final else "")
+        if stream.format and not stream.read_to:
+            stream.framer = self._follower.framer(stream.format)
+        return bool(stream.format)
 
     def _turn(self, stream: Stream, count: int, now: float) -> Turn | None:
         """Read once; None when it did not work."""
@@ -364,12 +389,12 @@ class FileInput:
         """What the follower has to tell beside what is read."""
         outbox = self._follower.outbox
         while outbox:
-            stream, records, position, last = outbox.popleft()
+            stream, records, position, last, cut = outbox.popleft()
             if records and not stream.format:
-                self._choose(stream, b"\n".join(record.data for record in records))
+                self._chosen(stream, b"\n".join(record.data for record in records), final=True)
                 position = {**position, "format": stream.format}
-            for record in records:
-                self._cuts.append(Cut(stream.path, stream.id, record.offset, record.length, "unterminated"))
+            if cut and records:
+                self._cuts.append(Cut(stream.path, stream.id, records[-1].offset, records[-1].length, "unterminated"))
             if last:  # before the chunk is given out: the caller may stop reading at any chunk
                 self._ended.append(stream.id)
             if records or not last:
@@ -384,16 +409,17 @@ class FileInput:
             if stream.over or stream.unread or (stream.fresh and stream.limit):
                 continue
             stream.over = True
-            length = stream.read_to - stream.offset
-            if not length or stream.framer.hollow:
-                continue
-            if self._complete is None or not self._complete(stream.format, stream.framer.partial):
-                self._left.append((stream.path, stream.offset, length))
-                continue
-            record = stream.flush()
-            if record is not None:
+            framer = stream.framer
+            length = 0 if framer.hollow else framer.end - framer.line
+            whole = not length or framer.ends
+            if not whole and self._complete is not None and framer.line == framer.offset:
+                whole = self._complete(stream.format, framer.partial)
+            if not whole:
+                self._left.append((stream.path, framer.line, length))
+            records = stream.flush()[0] if whole else stream.release()
+            if records:
                 position = stream.position().to_json()
-                yield self._chunk(stream, [record], position, stream.mtime_ns / 1e9)
+                yield self._chunk(stream, records, position, stream.mtime_ns / 1e9)
 
 
 def _state(stream: Stream) -> str:
