@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import orjson
 
-from parsers._contract import ABSENT, UNKNOWN, Operation, Rejected, Time
+from parsers._contract import ABSENT, SECRET, UNKNOWN, Operation, Rejected, Time
 from parsers._secrets import hide_secrets
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def take_ip(source: dict[str, Any], *path: str) -> str | None:
 
 def same(left: Any, right: Any) -> bool:
     """Equal as JSON values: `1` is `1.0` but not `true`, order matters in arrays only, nothing equals `UNKNOWN`."""
-    if left is UNKNOWN or right is UNKNOWN:
+    if left is UNKNOWN or right is UNKNOWN or left is SECRET:
         return False
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
@@ -306,6 +306,10 @@ def _snake(name: str) -> str:
     return _NOT_WORD.sub("_", _HUMP.sub("_", name)).strip("_").lower() or name
 
 
+_DEEDS: Final = ("auth.", "session.", "data.", "report.", "record.view", "api.", "http.", "automation.run", "token.use")
+"""Actions that are something by themselves, whatever changes they tell of."""
+
+
 def each(
     found: Items | Rejected, one: Callable[[dict[str, Any]], list[Operation] | Rejected]
 ) -> list[Operation] | Rejected:
@@ -322,7 +326,7 @@ def each(
         if isinstance(result, Rejected):
             return result if len(found.items) == 1 else Rejected(f"item {position}: {result.reason}")
         for op in result:
-            if op.changes and all(same(change.old, change.new) for change in op.changes):
+            if op.changes and not op.action.startswith(_DEEDS) and all(same(one.old, one.new) for one in op.changes):
                 op.no_change = True
             hide_secrets(op)
         operations += result

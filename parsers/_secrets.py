@@ -16,13 +16,15 @@ DROPPED: Final = "(secret dropped)"
 """What stands in `raw` and `values` in the place of a secret."""
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-# As the last words of a name: `password_changed_at`, `token_type` and `secret_santa` hold no secret.
+# As the last words of a name: `password_changed_at`, `token_type` and `secret_santa` hold no secret. Behind them may
+# stand the mark of a custom field (`password__c`).
 _SECRET: Final = re.compile(
     r"(?:^| )(?:password|passwd|passphrase|passcode|pwd|secret|client secret|api ?key|apikey|access ?key|secret key"
     r"|private ?key|signing ?key|encryption ?key|recovery code|backup code|otp secret|totp secret|mfa secret"
-    r"|(?:access|api|auth|bearer|refresh|session|id|secret|service|oauth|personal access|reset|csrf|device) ?token"
-    r"|password ?(?:hash|digest|salt)|encrypted password|crypted password|connection string"
-    r"|authorization|set cookie)s?$"
+    r"|(?:access|api|auth|bearer|refresh|session|id|secret|service|oauth|personal access|reset|csrf|device|remember"
+    r"|remember me|confirmation|unlock|invitation|invite|activation|verification|authentication|password|login) ?token"
+    r"|password ?(?:hash|digest|salt)|(?:encrypted|hashed|crypted) password|connection string|authorization|set cookie"
+    r")s?(?: c)?$"
 ).search
 
 
@@ -42,17 +44,19 @@ def hidden(value: Any) -> Any:
 
 
 def hide_secrets(op: Operation) -> None:
-    """Drop the values of secrets from an operation's changes, values and raw members, by their names."""
+    """Drop the values of secrets from an operation's changes, values and raw members, by their names, however deep."""
     for position, change in enumerate(op.changes):
         if is_secret(_last(change.field)) and change.old != change.new:
             op.changes[position] = change._replace(
                 old=hidden(change.old), new=hidden(change.new), old_label=None, new_label=None
             )
-    for name, value in op.values.items():
-        if is_secret(name) and value not in (None, "", [], {}):
-            op.values[name] = DROPPED
-    if op.raw:
-        _clean(op.raw, 0)
+        else:
+            for side in (change.old, change.new):
+                if isinstance(side, dict | list):
+                    _clean(side, 0)
+    for holder in (op.values, op.raw):
+        if holder:
+            _clean(holder, 0)
 
 
 def _last(path: str) -> str:
@@ -61,7 +65,7 @@ def _last(path: str) -> str:
 
 
 def _clean(holder: Any, depth: int) -> None:
-    """Walk what nothing mapped; decoded records are at most 64 levels deep."""
+    """Walk objects and arrays; decoded records are at most 64 levels deep."""
     if isinstance(holder, dict):
         for name, value in holder.items():
             if isinstance(value, dict | list):
@@ -69,7 +73,7 @@ def _clean(holder: Any, depth: int) -> None:
                     holder[name] = DROPPED
                 elif depth < 64:
                     _clean(value, depth + 1)
-            elif isinstance(value, str) and value and is_secret(name):
+            elif value is not None and value != "" and value is not True and value is not False and is_secret(name):
                 holder[name] = DROPPED
     else:
         for value in holder:

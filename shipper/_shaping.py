@@ -151,6 +151,14 @@ def has_further_digits(time: Time) -> bool:
     return found is not None and len(found[1]) > _FURTHER_DIGITS.get(time.layout, 6)
 
 
+def is_interpreted(time: Time, zone: str | None) -> bool:
+    """Whether the moment needed more than the text says: a zone (`zone`: the one that was taken), or a year."""
+    if zone:
+        return True
+    layout = time.layout
+    return "%" in layout and "%Y" not in layout and "%y" not in layout and "%s" not in layout
+
+
 def has(root: Mapping[str, Any], name: str) -> bool:
     """Whether the event holds the field."""
     here: Any = root

@@ -14,7 +14,7 @@ from parsers._contract import Change, Time
 from parsers._json import SAFE_INTEGER, may_be_inexact
 from shipper import changes, sentences
 from shipper._convert import INTEGERS, MISFIT
-from shipper._shaping import has_further_digits
+from shipper._shaping import has_further_digits, is_interpreted
 from shipper.learned import (
     ATTRIBUTES,
     CALM,
@@ -26,6 +26,7 @@ from shipper.learned import (
     escape,
     escape_all,
     facts_of,
+    is_plain,
 )
 from shipper.schema import fields
 from shipper.timestamps import is_common, is_usual, resolve
@@ -61,6 +62,7 @@ else:
     w = _Time({time}, {layout!r})
     stamp, seconds, precision, zone = _resolve(w, received=received, mtime=mtime, zone=_zone, previous=times.previous)
     if precision != "exact" or (stamp is not {time} and _further_digits(w)): return None
+    if _is_interpreted(w, zone) and not (zone and _is_plain({time})): return None
     zone = zone is not None
 """
 _STATE: Final = """
@@ -409,7 +411,8 @@ class Source:
             "_decode": msgspec.json.Decoder(struct).decode, "_refused": splicer.refused,
             "_Time": Time, "_resolve": resolve, "_zone": self._normalizer.settings.zone, "_is_usual": is_usual,
             "_is_common": is_common,
-            "_further_digits": has_further_digits, "_unusual": unusual, "_escape": escape,
+            "_further_digits": has_further_digits, "_is_interpreted": is_interpreted, "_is_plain": is_plain,
+            "_unusual": unusual, "_escape": escape,
             "_escape_all": escape_all,
             "_printable": sentences.printable, "_scrub": self._normalizer.scrubbed, "_decisions": splicer.decisions,
             "_templates": templates, "_learn": splicer.learning(self.learner, templates),
@@ -460,6 +463,7 @@ class Source:
             "ts": "stamp",
             "path": "shown_path",
             "received": "received_text",
+            "when": self._splicer.variable[self._plan.time[0]] if self._plan.time else "''",
             "field": "name",
             **{attribute: self._special.get(attribute, "''") for attribute in ATTRIBUTES},
             **{self._slot(target): value for target, value in self._converted.items()},

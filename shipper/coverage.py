@@ -181,8 +181,11 @@ class Tally:
         if change is not None:
             how = _DERIVED.get(change.derivation, "native")
             came["field"][how] += 1
-            came["old"]["none" if change.old_state == "unknown" else how] += 1
-            came["new"]["none" if change.new_state == "unknown" else how] += 1
+            # That a created record had no value before, and a deleted one has none after, nobody had to tell.
+            if change.old_state != "absent":
+                came["old"]["none" if change.old_state == "unknown" else how] += 1
+            if change.new_state != "absent":
+                came["new"]["none" if change.new_state == "unknown" else how] += 1
             self._fields[name, change.field, trail.object.type] += 1
         elif event.action in _CHANGED:
             for facet in ("field", "old", "new"):

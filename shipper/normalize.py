@@ -25,6 +25,7 @@ from shipper._shaping import (
     Plan,
     has,
     has_further_digits,
+    is_interpreted,
     plans,
     set_bounds,
     set_categories,
@@ -188,7 +189,11 @@ class Normalizer:
             stamp, read = origin.received_text, None
             if time is not None:
                 raw = stray(raw, "time", str(time.text))
-        elif time is not None and stamp is not time.text and has_further_digits(time):
+        elif (
+            time is not None
+            and stamp is not time.text
+            and (is_interpreted(time, zone_used) or has_further_digits(time))
+        ):
             raw = stray(raw, "time", str(time.text))
         changed = op.changes
         if changed:

@@ -54,7 +54,8 @@ def who(document: Mapping[str, Any]) -> str:
         if name:
             return f"API key {cut(name)}" if kind == "api_key" else cut(name)
     automation = trail.get("automation")
-    if automation:
+    # A scenario that somebody edited did not edit itself.
+    if automation and "automation" in {kind, trail.get("interface")}:
         scenario = automation.get("scenario") or {}
         called = scenario.get("name") or scenario.get("id")
         return f"automation {cut(called)}" if called else "an automation"

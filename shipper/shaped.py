@@ -22,7 +22,7 @@ from parsers._contract import SECRET, Change, Context, Operation, Rejected, Time
 from parsers._json import SAFE_INTEGER, clean_ip
 from shipper import changes, protect, sentences
 from shipper._convert import INTEGERS, MISFIT
-from shipper._shaping import has_further_digits
+from shipper._shaping import has_further_digits, is_interpreted
 from shipper.learned import (
     CALM,
     LARGEST,
@@ -35,6 +35,7 @@ from shipper.learned import (
     escape,
     escape_all,
     facts_of,
+    is_plain,
 )
 from shipper.normalize import SHORT, Normalizer, Origin
 from shipper.schema import fields
@@ -155,6 +156,8 @@ def _reader(
             return known
         stamp, seconds, precision, used = resolve(time, received=received, mtime=mtime, zone=zone, previous=previous)
         if precision != "exact" or (stamp is not text and has_further_digits(time)):
+            return None
+        if is_interpreted(time, used) and not (used and is_plain(str(text))):
             return None
         found = stamp, used, seconds
         # What is read may depend on the time before. Of one that is the same moment it gives the same, unless this is a
@@ -377,7 +380,13 @@ class _Source:
         return lines
 
     def _render(self, key: str) -> str:
-        own = {"ts": "stamp", "path": "shown_path", "received": "received_text", "field": "name"}
+        own = {
+            "ts": "stamp",
+            "path": "shown_path",
+            "received": "received_text",
+            "when": "op.time.text",
+            "field": "name",
+        }
         clean = {slot: own.get(slot, slot) for slot in self._learner.slots}
         texts = ["eid", "opid", "field", "old", "new"] if self._op.changes else ["eid"]
         texts += [name for name in _VARYING if getattr(self._op, name)]

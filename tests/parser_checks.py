@@ -32,6 +32,18 @@ FOREIGN = {
     "makecom run": b'{"imtId":"1773491696497_scenario.1229.auto.da518adc","id":"da518adc","status":1,"duration":19979,"operations":10,"type":"auto","authorId":null,"timestamp":"2026-03-14T12:34:56.497Z"}',
     "keap": b'{"event_key":"contact.edit","object_type":"contact","object_keys":[{"id":1234,"apiUrl":"https://api.keap.example/contacts/1234","timestamp":"2026-03-01T17:04:05Z"}]}',
     "keap move": b'{"id":"812","opportunity_id":"991","move_time":"2026-03-01T17:04:05Z","move_from_stage_id":"0","move_to_stage_id":"14","user_id":"40077"}',
+    "greenhouse webhook": b'{"action":"offer_updated","payload":{"id":5120,"application_id":71980,"version":2,"offer_status":"Created"}}',
+    "greenhouse onboarding": b'{"event_type":"employee:updated","id":"0b7e5d1c","payload":{"updated_employee_id":31,"acting_employee_id":7,"updated_at":"2026-02-03T10:31:00-07:00","updated_fields":[{"id":"phone","name":"Phone"}]}}',
+    "bamboohr fields": b'{"employees":[{"id":"3108","action":"Updated","timestamp":"2026-02-10T09:15:00+0000","changedFields":["Pay rate"],"fields":{"Pay rate":"98000.00 USD"}}]}',
+    "workday": b'{"activityAction":"READ","systemAccount":"rvale","requestTime":"2026-03-09T07:15:30.250Z","taskDisplayName":"View Worker Pay","sessionId":"d04f1a","taskId":"7a10b3c4d5e6","ipAddress":"198.51.100.9"}',
+    "workday sign-on": b'{"Report_Entry":[{"Authentication_Type":"SAML","Sign-on_Time":"2026-03-12T09:20:05-07:00","Session_ID":"e7719c","userName":"rvale"}]}',
+    "lever": b'{"id":"5f1c","event":"candidateStageChange","triggeredAt":1772384645000,"token":"7c40","signature":"e15d","data":{"candidateId":"c-1","fromStageId":"lead-new","toStageId":"phone-screen"}}',
+    "lever audit": b'{"id":"ae-1","createdAt":1772384645000,"type":"user:login","user":{"id":"u-7","name":"Kim Q"},"target":{"type":"user","id":"u-7"},"meta":{}}',
+    "ashby": b'{"webhookActionId":"0d9a61b2","action":"candidateStageChange","data":{"application":{"id":"a-1","status":"Active","currentInterviewStage":{"id":"s-2","title":"Phone Screen"}}}}',
+    "bullhorn": b'{"requestId":2,"events":[{"eventId":"ID:JBM-9001","eventType":"ENTITY","eventTimestamp":1772384645000,"eventMetadata":{"PERSON_ID":"2"},"entityName":"Candidate","entityId":5401,"entityEventType":"UPDATED","updatedProperties":["salary"]}]}',
+    "bullhorn history": b'{"id":6001,"columnName":"payRate","oldValue":"40","newValue":"45","editHistory":{"id":880,"dateAdded":1772384645000,"modifyingPerson":{"id":2},"targetEntity":{"id":55}}}',
+    "personio": b'{"company_id":"4711","event_name":"person.updated","occurred_at":"2026-03-01T17:04:05Z","payload":{"person_id":"1024"}}',
+    "paylocity": b'{"companyId":"ACM1","employeeId":"20417"}',
     "highlevel": b'{"type":"OpportunityStageUpdate","locationId":"loc-1","id":"opp-1","status":"open","pipelineStageId":"stage-2","monetaryValue":40}',
 }
 """One line of each of many formats, and lines of none."""
@@ -109,7 +121,7 @@ def assert_sound(result):
         assert op.outcome in {None, "success", "failure", "unknown"}
         assert op.actor_type in {"user", "automation", "api_key", "system", "unknown"}
         assert op.actor_confidence in {"asserted", "inferred", "unknown"}
-        assert op.interface in {None, "ui", "api", "automation", "system"}
+        assert op.interface in {None, "ui", "api", "automation", "import", "mobile", "sync", "system", "unknown"}
         assert all(isinstance(change.field, str) and change.field for change in op.changes)
 
 

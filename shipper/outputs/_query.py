@@ -313,7 +313,7 @@ def _bytes_where(literal: Literal) -> tuple[str, tuple[Param, ...]]:
     text = literal.text
     if literal.pieces or literal.span or literal.network or not _PLAIN.fullmatch(text):
         return "", ()
-    if literal.number is not None and not (len(text) < 16 and str(literal.number) == text):
+    if literal.number is not None and not (len(text) < 16 and "." not in text and str(literal.number) == text):
         return "", ()
     if literal.address is not None and literal.address.version == 6:
         return "", ()

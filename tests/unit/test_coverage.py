@@ -71,13 +71,22 @@ def test_a_share_is_never_rounded_up_to_all_nor_down_to_nothing():
     [
         ("native", "unknown", "native, none came"),
         ("snapshot_diff", "value", "diff 100%"),
-        ("reconstructed", "absent", "inferred 100%"),
+        ("reconstructed", "null", "inferred 100%"),
         ("native", "empty", "native 100%"),
     ],
 )
 def test_old_values_are_told_by_how_they_are_known(derivation, old, told_as):
     change = {"field": "f", "old_state": old, "new_state": "value", "derivation": derivation}
     assert cells(tally(document(trail__change=change)))["old"] == told_as
+
+
+def test_that_a_created_record_had_no_old_value_is_no_old_value_told():
+    change = {"field": "salary", "old_state": "absent", "new_state": "value", "derivation": "native"}
+    made = document(trail__change=change)
+    came = cells(tally(made, document()))
+    assert came["old"] == came["new"] == "native 100%"
+    (row,) = tally(made).rows()
+    assert not row.came["old"] and row.came["new"]["native"] == 1
 
 
 def test_who_may_be_inferred_and_times_received():

@@ -284,8 +284,23 @@ def test_further_digits_of_a_time_stay_in_raw():
     assert "raw" not in one(edit(Change("a", 1, 2), time=Time(1770114600123, "epoch_ms")))["trail"]
 
 
-def test_a_naive_time_names_its_zone():
-    assert one(edit(Change("a", 1, 2), time=Time("2026-02-03 10:30:00")))["event"]["timezone"] == "UTC"
+@pytest.mark.parametrize(
+    "time",
+    [
+        Time("2026-02-03 10:30:00"),
+        Time("Feb  3 10:30:00", "rfc3164"),
+        Time("03.02.2026 10:30", "%d.%m.%Y %H:%M"),
+    ],
+)
+def test_a_naive_time_names_its_zone_and_keeps_its_text(time):
+    event = one(edit(Change("a", 1, 2), time=time))
+    assert event["event"]["timezone"] == "UTC"
+    assert event["trail"]["raw"] == {"time": time.text}
+
+
+def test_a_time_whose_year_was_inferred_keeps_its_text_even_with_an_offset():
+    event = one(edit(Change("a", 1, 2), time=Time("03 Feb 10:30 +0100", "%d %b %H:%M %z")))
+    assert event["trail"]["raw"] == {"time": "03 Feb 10:30 +0100"} and "timezone" not in event["event"]
 
 
 # -- fields, related, missing -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parsers import _json
-from parsers._contract import ABSENT, UNKNOWN, Operation, Rejected, Time
+from parsers._contract import ABSENT, UNKNOWN, Change, Operation, Rejected, Time
 from parsers._json import Number
 from tests.parser_checks import JSON_VALUES
 
@@ -273,3 +273,14 @@ def test_values_are_compared_as_json(left, right, expected):
 )
 def test_type_names_become_lower_snake_case(name, expected):
     assert _json.snake(name) == expected
+
+
+def test_a_login_that_tells_of_equal_values_is_still_a_login():
+    def one(item):
+        return [Operation(item["do"], "audit", changes=[Change("state", "a", "a")])]
+
+    marks = [
+        op.no_change
+        for op in _json.each(_json.read(b'[{"do":"field.update"},{"do":"auth.login"},{"do":"data.export"}]'), one)
+    ]
+    assert marks == [True, False, False]

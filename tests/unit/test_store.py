@@ -268,3 +268,13 @@ def test_the_store_finds_exactly_what_the_predicate_finds(tmp_path_factory, even
     matches = compile_query(query, NOW).matches
     expected = {doc.index for doc in documents if matches(orjson.loads(doc.data))}
     assert {event["seal"]["i"] for event in search(path, query, now=NOW)} == expected
+
+
+def test_a_number_is_found_however_it_is_written(tmp_path):
+    path = tmp_path / "store.db"
+    output = StoreOutput("local", path)
+    output.open({})
+    output.deliver(batch(0, document(0, change(event__id="e", trail__change__delta=7))))
+    output.close()
+    for query in ("trail.change.delta:7", "trail.change.delta:7.0", "trail.change.delta:07"):
+        assert [event["seal"]["i"] for event in search(path, query, now=NOW)] == [0], query
