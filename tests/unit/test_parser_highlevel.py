@@ -1,4 +1,4 @@
-"""HighLevel webhooks: bodies to operations."""
+"""HighLevel webhooks, records and audit log: bodies and rows to operations."""
 
 import json
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 
 from parsers import highlevel
-from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
+from parsers._contract import SECRET, UNKNOWN, Change, Context, Operation, Rejected, Time
+from parsers._secrets import DROPPED
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
@@ -31,7 +32,35 @@ CONTACT = {
     "timestamp": "2026-03-01T17:04:05.000Z",
     "webhookId": "wh-1",
 }
+PERSON = {
+    "id": "u1",
+    "firstName": "Ann",
+    "lastName": "B",
+    "email": "ann@shop.example",
+    "permissions": {"contactsEnabled": True, "exportEnabled": False},
+}
+HEADER = "Name,Module,Action,Done By,Date & Time,Field,Old Value,New Value"
+RECORDS = {
+    "association": {
+        "id": "1",
+        "locationId": "l",
+        "associationType": "a",
+        "firstObjectKey": "b",
+        "secondObjectKey": "c",
+    },
+    "object_schema": {"id": "1", "locationId": "l", "key": "k", "labels": {}, "objectType": "t"},
+    "record": {"id": "1", "locationId": "l", "owners": [], "properties": [{"key": "a", "valueString": "b"}]},
+    "opportunity": {"id": "1", "locationId": "l", "pipelineId": "p", "pipelineStageId": "s", "contactId": "c"},
+    "contact": {"id": "1", "locationId": "l", "dateAdded": "t", "tags": []},
+    "user": {**PERSON, "id": "1", "roles": {"type": "account", "role": "admin", "locationIds": ["l"]}},
+}
 LINES = [
+    *(json.dumps(record).encode() for record in RECORDS.values()),
+    json.dumps({"records": [RECORDS["record"]], "total": 1}).encode(),
+    json.dumps(
+        {"type": "LCEmailStats", "locationId": "l", "webhookPayload": {"event": "x", "recipient": "a@b"}}
+    ).encode(),
+    json.dumps({"type": "PLAN_CHANGE", "locationId": "l", "currentPlanId": "a", "newPlanId": "b"}).encode(),
     FOREIGN["highlevel"],
     json.dumps(CONTACT).encode(),
     json.dumps(
@@ -232,6 +261,225 @@ def test_every_scalar_is_carried_exactly_once(code):
     document = {**CONTACT, "type": code, "companyId": "co", "extra": {"deep": [1, 2.5, None]}, "lastUpdatedBy": "u9"}
     names = {"cf1"}  # it becomes part of a name
     assert_nothing_is_lost_or_doubled(highlevel.parse, json.dumps(document).encode(), translated=names)
+
+
+@pytest.mark.parametrize(
+    ("code", "field", "value"),
+    [
+        ("InvoicePaid", "status", "paid"),
+        ("InvoiceVoid", "status", "void"),
+        ("ConversationUnreadUpdate", "unreadCount", 2),
+        ("TaskComplete", "completed", True),
+    ],
+)
+def test_more_typed_events_name_their_field(code, field, value):
+    assert body(type=code, **{field: value}).changes == [Change(field, UNKNOWN, value, derivation="new_only")]
+
+
+def test_a_previous_value_makes_a_typed_event_native():
+    op = body(type="OpportunityStatusUpdate", status="won", previousStatus=None)
+    assert op.changes == [Change("status", None, "won")]
+
+
+def test_a_changed_plan_has_old_and_new():
+    op = one(
+        highlevel.parse,
+        {"type": "PLAN_CHANGE", "locationId": "l", "appId": "a", "currentPlanId": "p1", "newPlanId": "p2"},
+    )
+    assert (op.action, op.object_id, op.changes, op.raw) == ("config.update", "a", [Change("planId", "p1", "p2")], {})
+    op = one(highlevel.parse, {"type": "PlanChange", "locationId": "l", "previousPlanId": None, "planId": "p2"})
+    assert op.changes == [Change("planId", None, "p2")]
+
+
+@pytest.mark.parametrize(
+    ("event", "action", "outcome"),
+    [("delivered", "email.send", "success"), ("failed", "email.send", "failure"), ("opened", "log.message", None)],
+)
+def test_email_statistics_tell_whether_it_was_sent(event, action, outcome):
+    payload = {"event": event, "recipient": "jo@shop.example", "timestamp": 1772385038}
+    op = one(highlevel.parse, {"type": "LCEmailStats", "locationId": "l", "webhookPayload": payload})
+    assert (op.action, op.outcome, op.time) == (action, outcome, Time(1772385038, "epoch_s"))
+    assert op.fields["email.to.address"] == ["jo@shop.example"]
+
+
+def test_what_a_provider_shall_send_is_a_message_of_its_user():
+    op = one(highlevel.parse, {"type": "SMS", "locationId": "l", "messageId": "m", "contactId": "c", "userId": "u"})
+    assert (op.action, op.object_id, op.fields["user.id"]) == ("message.send", "c", "u")
+
+
+@pytest.mark.parametrize(("code", "action"), [("RelationCreate", "record.link"), ("RelationDelete", "record.unlink")])
+def test_a_relation_links_its_first_record(code, action):
+    document = {
+        "type": code,
+        "locationId": "l",
+        "id": "r",
+        "firstObjectKey": "custom_objects.pets",
+        "firstRecordId": "1",
+        "secondRecordId": "2",
+    }
+    op = one(highlevel.parse, document)
+    assert (op.action, op.object_type, op.object_id) == (action, "custom_objects_pets", "1")
+    assert op.values == {"id": "r", "secondRecordId": "2"}
+
+
+def test_an_account_is_a_target_and_each_permission_a_value():
+    op = one(highlevel.parse, {**PERSON, "type": "UserCreate", "locationId": "l", "role": "admin"})
+    assert (op.action, op.object_id) == ("user.create", "u1")
+    assert op.fields == {
+        "organization.id": "l",
+        "user.target.full_name": "Ann B",
+        "user.target.email": "ann@shop.example",
+        "user.target.roles": ["admin"],
+    }
+    assert op.values == {"permissions.contactsEnabled": True, "permissions.exportEnabled": False}
+
+
+def test_the_documented_body_of_a_created_user_is_one():
+    op = one(highlevel.parse, {**PERSON, "type": "account", "locationId": "l", "role": "user"})
+    assert (op.action, op.object_type, op.object_id, op.code) == ("user.create", "user", "u1", None)
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_a_record_without_a_type_is_told_from_its_members(kind):
+    op = one(highlevel.parse, RECORDS[kind])
+    assert (op.kind, op.action, op.object_type, op.object_id) == ("snapshot", "log.message", kind, "1")
+    assert "type" not in op.values
+
+
+def test_a_record_without_a_type_is_of_its_own_time():
+    record = {
+        **RECORDS["record"],
+        "createdAt": "t1",
+        "updatedAt": "t2",
+        "lastUpdatedBy": {"sourceId": "u2", "channel": "APP"},
+    }
+    op = one(highlevel.parse, record)
+    assert (op.action, op.time, op.fields["trail.object.last_editor.id"]) == ("field.update", Time("t2"), "u2")
+    assert (op.values["lastUpdatedBy"], op.values["properties.a"]) == ({"channel": "APP"}, "b")
+    assert one(highlevel.parse, {**record, "updatedAt": "t1"}).action == "record.create"
+    assert one(highlevel.parse, {**RECORDS["record"], "timestamp": "t3"}).time == Time("t3")
+
+
+def test_properties_may_be_an_object():
+    record = {"id": "1", "locationId": "l", "objectKey": "k", "properties": {"iban": "x"}}
+    assert one(highlevel.parse, record).values == {"objectKey": "k", "properties.iban": "x"}
+
+
+def test_an_answer_of_the_api_yields_its_records_and_keeps_what_is_beside_them():
+    (op,) = highlevel.parse(json.dumps({"records": [RECORDS["record"]], "total": 1}).encode(), CONTEXT)
+    assert op.raw == {"@envelope": {"total": 1}}
+    assert isinstance(highlevel.parse(b'{"records":[]}', CONTEXT), Rejected)
+    assert body(contacts=[{"id": 1}]).values["contacts"] == [{"id": 1}]
+
+
+def test_secrets_in_addresses_are_dropped():
+    op = body(website="https://h.example/?token=t-1")
+    assert op.values["website"] == f"https://h.example/?token={DROPPED}"
+
+
+# -- audit log --------------------------------------------------------------------------------------------------------
+
+
+def row(*cells, header=HEADER, **options):
+    line = f"{header}\n{','.join(cells)}".encode()
+    result = highlevel.parse(line, Context(options=options))
+    assert isinstance(result, list), result
+    assert_sound(result)
+    (op,) = result
+    return op
+
+
+def test_a_row_says_who_changed_which_field_from_what_to_what():
+    op = row("Roof", "Opportunity", "Updated", "Ann B", "2026-03-01T17:04:05Z", "Monetary Value", "40", "55")
+    assert op == Operation(
+        action="field.update",
+        kind="audit",
+        code="Updated",
+        time=Time("2026-03-01T17:04:05Z"),
+        object_type="opportunity",
+        object_name="Roof",
+        object_label="Opportunity",
+        actor_type="user",
+        actor_confidence="asserted",
+        fields={"user.full_name": "Ann B"},
+        changes=[Change("Monetary Value", "40", "55")],
+    )
+
+
+def test_an_empty_cell_is_null_so_that_the_direction_is_kept():
+    cells = ("Roof", "Contacts", "Updated", "ann@shop.example", "t", "Phone")
+    assert row(*cells, "", "1").changes == [Change("Phone", None, "1")]
+    assert row(*cells, "1", "").changes == [Change("Phone", "1", None)]
+    assert row(*cells, "1", "").fields == {"user.email": "ann@shop.example"}
+    assert row(*cells, "1", "1").no_change is True
+
+
+@pytest.mark.parametrize(
+    ("module", "action", "ours"),
+    [
+        ("Contact", "Created", "record.create"),
+        ("Contact", "Deleted", "record.delete"),
+        ("Contact", "Restored", "record.restore"),
+        ("Contact", "Frobnicated", "log.message"),
+        ("My Staff", "Created", "user.create"),
+        ("User", "Updated", "user.update"),
+        ("Workflow", "Updated", "automation.edit"),
+        ("Audit Logs", "Exported", "data.export"),
+        ("User", "Login", "auth.login"),
+    ],
+)
+def test_actions_and_modules_become_our_actions(module, action, ours):
+    assert row("x", module, action, "Ann", "t", "", "", "").action == ours
+
+
+def test_a_changed_role_is_granted():
+    op = row("Ben", "User", "Updated", "Ann", "t", "Role", "user", "admin")
+    assert (op.action, op.object_type, op.fields["user.changes.roles"]) == ("role.grant", "user", ["admin"])
+
+
+def test_json_in_cells_is_compared():
+    old, new = ('"{""a"":1,""b"":2}"', '"{""a"":1,""b"":3}"')
+    op = row("x", "Contact", "Updated", "Ann", "t", "", old, new)
+    assert (op.changes, op.raw) == ([Change("b", 2, 3)], {"New Value": {"a": 1}})
+    assert row("x", "Contact", "Created", "Ann", "t", "", "", new).values == {"a": 1, "b": 3}
+    assert row("x", "Contact", "Deleted", "Ann", "t", "", old, "").values == {"a": 1, "b": 2}
+
+
+def test_columns_are_found_by_their_names_in_any_order_and_spelling():
+    header = "date_time,DONE BY,module,ACTION,Record Id,Modified Fields,IP Address,Sub-Account ID,Extra"
+    detail = '"[{""field"":""phone"",""old"":""1"",""new"":null,""why"":""x""}]"'
+    op = row("t", "Ann", "Contact", "updated", "c-1", detail, "198.51.100.9:443", "l", "e", header=header)
+    assert (op.object_id, op.changes) == ("c-1", [Change("phone", "1", None)])
+    assert (op.fields["source.ip"], op.fields["organization.id"]) == ("198.51.100.9", "l")
+    assert op.raw == {
+        "IP Address": "198.51.100.9:443",
+        "Modified Fields": {"changes": [{"field": "phone", "why": "x"}]},
+        "Extra": "e",
+    }
+
+
+def test_the_layout_of_times_is_an_option():
+    op = row("x", "Contact", "Updated", "Ann", "03/01/2026 05:04 PM", "", "", "", time_layout="%m/%d/%Y %I:%M %p")
+    assert op.time == Time("03/01/2026 05:04 PM", "%m/%d/%Y %I:%M %p")
+    assert row("x", "Contact", "Updated", "Ann", "", "", "", "").time is None
+
+
+def test_the_system_is_no_user():
+    op = row("x", "Contact", "Updated", "System", "t", "", "", "")
+    assert (op.actor_type, op.fields, op.raw) == ("system", {}, {"Done By": "System"})
+
+
+def test_a_changed_secret_is_dropped_and_has_changed():
+    op = row("x", "Contact", "Updated", "Ann", "t", "Api Key", "k-1", "k-2")
+    assert (op.changes, op.no_change) == ([Change("Api Key", SECRET, SECRET)], False)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b"Name,Module,Action\na,b,c", b"Date,User,Action,Section\na,b,c,d", HEADER.encode() + b"\na,b", HEADER.encode()],
+)
+def test_other_tables_are_refused(record):
+    assert isinstance(highlevel.parse(record, CONTEXT), Rejected)
 
 
 def test_lines_of_other_formats_are_refused():

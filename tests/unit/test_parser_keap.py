@@ -1,4 +1,4 @@
-"""Keap REST hooks and stage moves: bodies to operations."""
+"""Keap REST hooks, stage moves and records: bodies to operations."""
 
 import json
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 
 from parsers import keap
-from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
+from parsers._contract import ABSENT, UNKNOWN, Change, Operation, Rejected, Time
+from parsers._secrets import DROPPED
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
@@ -21,10 +22,30 @@ from tests.parser_checks import (
 HOOK = json.loads(FOREIGN["keap"])
 MOVE = json.loads(FOREIGN["keap move"])
 NOT_TOLD = ("trail.change.field", "trail.change.old", "trail.change.new")
+CONTACT = {
+    "id": "1234",
+    "given_name": "Jo",
+    "family_name": "Q",
+    "email_addresses": [{"email": "jo@shop.example", "field": "EMAIL1"}],
+    "tag_ids": ["88"],
+    "custom_fields": [{"id": "12", "content": "blue"}],
+    "create_time": "2026-01-10T09:00:00Z",
+    "update_time": "2026-03-01T17:04:05Z",
+    "created_by": "1",
+    "last_updated_by": "40077",
+}
+ACCOUNT = {"id": "7", "keap_id": "k", "given_name": "Ann", "family_name": "B", "update_time": "t2", "create_time": "t1"}
+APPLIED = {"contact_id": "7", "tag_id": "88", "applied_at": "2026-03-01T17:14:05Z"}
 LINES = [
     FOREIGN["keap"],
     json.dumps({"stage_moves": [MOVE, {**MOVE, "id": "813"}], "next_page_token": "t"}).encode(),
     json.dumps({**MOVE, "created_by": "5", "user_id": None}).encode(),
+    json.dumps({"contacts": [CONTACT], "next_page_token": "t"}).encode(),
+    json.dumps(
+        [ACCOUNT, {"id": "1", "opportunity_title": "x", "stage": {"id": "2"}, "last_updated_time": "t"}]
+    ).encode(),
+    json.dumps({"contact_id": "7", "tags": [{"tag": {"id": "9", "name": "n"}, "applied_time": "t"}]}).encode(),
+    json.dumps({"contacts": [APPLIED]}).encode(),
 ]
 
 
@@ -143,6 +164,106 @@ def test_an_answer_of_stage_moves_yields_each_and_keeps_its_paging():
     assert len(keap.parse(json.dumps([MOVE, MOVE]).encode(), CONTEXT)) == 2
     (empty,) = keap.parse(b'{"stage_moves":[]}', CONTEXT)
     assert empty.no_change is True
+
+
+def test_a_contact_is_seen_whole_at_its_time_of_update_and_its_last_editor_is_no_actor():
+    op = one(keap.parse, CONTACT)
+    assert (op.action, op.kind, op.object_type, op.object_id) == ("field.update", "snapshot", "contact", "1234")
+    assert op.time == Time("2026-03-01T17:04:05Z")
+    assert op.fields == {"trail.object.last_editor.id": "40077"}
+    assert (op.actor_type, op.changes, op.missing) == ("unknown", [], ("user.id", *NOT_TOLD))
+    assert op.values["custom_fields.12"] == "blue"
+    assert op.values["update_time"] == "2026-03-01T17:04:05Z"
+
+
+def test_a_record_that_was_not_changed_since_it_was_made_was_made_by_its_maker():
+    op = one(keap.parse, {**CONTACT, "update_time": CONTACT["create_time"]})
+    assert (op.action, op.fields["user.id"], op.actor_confidence) == ("record.create", "1", "asserted")
+    assert op.missing == ("user.id",)
+    assert one(keap.parse, {**ACCOUNT, "update_time": None}).action == "user.create"
+
+
+def test_a_record_without_times_was_only_seen():
+    document = {name: value for name, value in CONTACT.items() if not name.endswith("_time")}
+    op = one(keap.parse, document)
+    assert (op.action, op.time, op.missing) == ("log.message", None, ("user.id",))
+
+
+@pytest.mark.parametrize(
+    ("editor", "identity", "name"),
+    [
+        ({"user_id": 5, "given_name": "Ann", "family_name": "B"}, "5", "Ann B"),
+        ({"id": "6"}, "6", None),
+        ("0", None, None),
+        ({"user_id": None}, None, None),
+    ],
+)
+def test_the_last_editor_may_be_an_id_or_an_object(editor, identity, name):
+    op = one(keap.parse, {**CONTACT, "last_updated_by": editor})
+    assert op.fields.get("trail.object.last_editor.id") == identity
+    assert op.fields.get("trail.object.last_editor.name") == name
+    assert ("last_updated_by" in op.values) is (identity is None)
+
+
+def test_an_account_is_a_target_with_its_name_and_role():
+    op = one(keap.parse, {**ACCOUNT, "admin": True, "updated_by": 9})
+    assert (op.action, op.object_type, op.object_id) == ("user.update", "user", "7")
+    assert op.fields == {
+        "user.target.full_name": "Ann B",
+        "user.target.roles": ["admin"],
+        "trail.object.last_editor.id": "9",
+    }
+
+
+def test_an_opportunity_is_told_from_its_title_and_stage():
+    op = one(keap.parse, {"id": 1, "opportunity_title": "x", "stage": {"id": 2}, "last_updated_time": 1772384645000})
+    assert (op.action, op.object_type, op.time) == ("field.update", "opportunity", Time(1772384645000, "epoch_ms"))
+
+
+def test_an_applied_tag_is_a_change_of_its_contact():
+    op = one(keap.parse, APPLIED)
+    assert (op.action, op.object_type, op.object_id, op.raw) == ("tag.add", "contact", "7", {})
+    assert op.changes == [Change("tag", ABSENT, "88")]
+    assert op.time == Time("2026-03-01T17:14:05Z")
+    (listed,) = keap.parse(
+        json.dumps({"contact_id": "7", "tags": [{"tag": {"id": "9", "name": "n"}, "applied_time": "t"}]}).encode(),
+        CONTEXT,
+    )
+    assert (listed.object_id, listed.changes) == ("7", [Change("tag", ABSENT, "9", new_label="n")])
+
+
+def test_secrets_in_a_record_are_dropped():
+    op = one(
+        keap.parse,
+        {**CONTACT, "custom_fields": [{"id": "password", "content": "x"}], "website": "https://u:pw@h.example/"},
+    )
+    assert op.values["custom_fields.password"] == DROPPED
+    assert op.values["website"] == f"https://u:{DROPPED}@h.example/"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"contacts": []},
+        {"contacts": [{"id": "c", "locationId": "l", "firstName": "Jo"}]},
+        {"id": "7", "opportunity_title": "x"},
+        {"id": "1", "given_name": "Jo", "family_name": "Q"},
+        {"tags": [{"name": "a"}]},
+    ],
+)
+def test_what_others_call_a_contact_is_refused(document):
+    assert isinstance(keap.parse(json.dumps(document).encode(), CONTEXT), Rejected)
+
+
+def test_an_empty_page_is_no_change():
+    assert one(keap.parse, {"contacts": [], "next_page_token": ""}).no_change is True
+
+
+def test_every_scalar_of_a_contact_is_carried_exactly_once():
+    document = {**CONTACT, "website": None, "extra": [1.5, {"a": True}]}
+    assert_nothing_is_lost_or_doubled(
+        keap.parse, json.dumps(document).encode(), translated={"12", CONTACT["update_time"]}
+    )
 
 
 def test_every_scalar_of_a_hook_is_carried_exactly_once():

@@ -1,4 +1,4 @@
-"""Make.com audit logs and scenario logs: entries to operations."""
+"""Make.com: audit logs, runs, webhooks, and edits of functions, variables and scenarios: entries to operations."""
 
 import json
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 
 from parsers import makecom
-from parsers._contract import ABSENT, UNKNOWN, Change, Operation, Rejected, Time
+from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Rejected, Time
+from parsers._secrets import DROPPED
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
@@ -20,6 +21,28 @@ from tests.parser_checks import (
 
 AUDIT = json.loads(FOREIGN["makecom"])
 RUN = json.loads(FOREIGN["makecom run"])
+HISTORY = {"id": 2, "previousCode": "b", "updatedAt": "2026-03-14T12:00:00Z", "updatedBy": "Ann"}
+INCOMPLETE = {"id": "d", "reason": "bad", "created": "t", "size": 5, "resolved": False, "retry": True, "attempts": 1}
+CALL = {
+    "statusId": 1,
+    "loggedAt": "2026-03-14T12:41:00Z",
+    "id": "c",
+    "hookId": 6,
+    "data": {
+        "method": "POST",
+        "headers": {"user-agent": "curl", "cookie": "sid=1"},
+        "url": "https://h.example/?token=x",
+    },
+}
+
+
+def module(identity, **mapper):
+    return {"id": identity, "module": "http:Send", "version": 3, "mapper": mapper}
+
+
+ROUTER = {"id": 3, "module": "builtin:Router", "routes": [{"flow": [module(4, a=1)]}, {"flow": [module(5, a=1)]}]}
+BEFORE = {"name": "Sync", "flow": [module(1, url="a"), module(2, url="b"), ROUTER], "metadata": {"dlq": False}}
+AFTER = {**BEFORE, "flow": [module(1, url="c"), module(2, url="b"), ROUTER], "metadata": {"dlq": True}}
 LINES = [
     json.dumps(
         {"auditLogs": [{**AUDIT, "details": {"name": {"old": "a", "new": "b"}}}], "pg": {"limit": 100}}
@@ -27,6 +50,23 @@ LINES = [
     json.dumps({**AUDIT, "details": {"before": {"a": 1, "b": 2}, "after": {"a": 1, "b": 3}}}).encode(),
     json.dumps({**AUDIT, "details": {"changes": [{"field": "url", "old": "x", "new": "y", "why": "z"}]}}).encode(),
     json.dumps({"scenarioLogs": [RUN]}).encode(),
+    json.dumps({"functionHistory": [HISTORY, {**HISTORY, "id": 1}], "function": {"id": 8, "code": "c"}}).encode(),
+    json.dumps({"history": [{"id": 1, "diffObject": {"old": 1, "new": 2, "author": {"id": 7}}}]}).encode(),
+    json.dumps(
+        {"scenarioId": 9, "before": BEFORE, "after": {"response": {"blueprint": AFTER}}, "actor": {"id": 7}}
+    ).encode(),
+    json.dumps(
+        {
+            "scenariosBlueprints": [
+                {"scenarioId": 9, "version": 2, "created": "t2", "draft": False, "blueprint": AFTER},
+                {"scenarioId": 9, "version": 1, "created": "t1", "draft": False, "blueprint": BEFORE},
+            ]
+        }
+    ).encode(),
+    json.dumps({"dlqs": [INCOMPLETE], "scenarioId": 9}).encode(),
+    json.dumps([CALL]).encode(),
+    json.dumps({"incomings": [{"id": "q", "scope": "hook", "size": 1, "created": "t"}], "hookId": 6}).encode(),
+    json.dumps({"scenarioId": 9, "executionId": "e", "status": "ERROR", "error": {"name": "x"}}).encode(),
 ]
 
 
@@ -318,6 +358,268 @@ def test_every_scalar_of_an_audit_entry_is_carried_exactly_once():
 def test_every_scalar_of_a_run_is_carried_exactly_once():
     line = json.dumps({**RUN, "transfer": 3942, "teamId": 27, "instant": False, "organizationId": 21}).encode()
     assert_nothing_is_lost_or_doubled(makecom.parse, line, translated={"1", "19979"})
+
+
+# -- what lists of entries leave out ----------------------------------------------------------------------------------
+
+
+def test_the_step_between_two_versions_is_a_change_of_an_edit_alone():
+    op = audit(eventName="scenario_updated", version={"from": "16", "to": "17"})
+    assert (op.changes, op.raw, op.missing) == ([Change("version", "16", "17")], {}, ())
+    assert op.fields["trail.automation.scenario.id"] == "654"
+    op = audit(eventName="webhook_created", version={"from": "16", "to": "17"})
+    assert (op.changes, op.raw) == ([], {"version": {"from": "16", "to": "17"}})
+    op = audit(eventName="webhook_updated", version={"to": "1"})
+    assert (op.changes, op.raw) == ([], {"version": {"to": "1"}})
+
+
+def test_the_detail_of_an_entry_may_name_its_thing():
+    op = audit(detail={"webhookName": "Orders", "webhookType": "web"})
+    assert (op.object_name, op.raw) == ("Orders", {"detail": {"webhookType": "web"}})
+
+
+def test_an_anonymous_actor_is_its_id():
+    op = audit(actor={"id": 213, "anonymized": True})
+    assert (op.fields["user.id"], op.raw) == ("213", {"actor": {"anonymized": True}})
+
+
+def test_a_member_is_added_to_the_team():
+    op = audit(eventName="team_user_added", team={"id": 22, "name": "Ops"})
+    assert (op.fields["group.id"], op.fields["group.name"], op.raw) == ("22", "Ops", {})
+
+
+def test_secrets_in_a_detail_are_dropped_however_deep():
+    op = audit(details={"headers": [{"name": "Authorization", "value": "x"}], "a": {"apiKey": "k"}})
+    assert op.raw["details"] == {"headers": [{"name": "Authorization", "value": DROPPED}], "a": {"apiKey": DROPPED}}
+
+
+def test_the_detail_of_an_execution_has_the_ids_that_stand_beside_it():
+    op = one(makecom.parse, LINES[-1])
+    assert (op.action, op.outcome, op.id, op.object_id) == ("automation.run", "failure", "e", "9")
+    assert (op.fields["error.type"], op.actor_type) == ("x", "unknown")
+    running = {"scenarioId": 9, "executionId": "e", "status": "RUNNING"}
+    assert one(makecom.parse, running).action == "automation.start"
+    assert isinstance(makecom.parse(b'{"status":"SUCCESS","outputs":{}}', CONTEXT), Rejected)
+
+
+def test_an_incomplete_execution_is_a_run_that_failed():
+    op = one(makecom.parse, {"dlqs": [dict(INCOMPLETE)], "scenarioId": 9})
+    assert (op.action, op.outcome, op.kind, op.object_id) == ("automation.run", "failure", "incomplete", "9")
+    assert op.fields["error.message"] == "bad"
+    assert op.raw == {"size": 5, "resolved": False, "retry": True, "attempts": 1}
+    detail = one(makecom.parse, {"dlq": {**INCOMPLETE, "companyId": 1, "companyName": "A", "executionId": "e"}})
+    assert detail.fields["organization.name"] == "A"
+    assert detail.fields["trail.automation.execution.id"] == "e"
+
+
+def test_a_call_of_a_webhook_has_its_outcome_and_no_secrets():
+    op = one(makecom.parse, CALL)
+    assert (op.action, op.outcome, op.object_type, op.object_id) == ("api.request", "success", "webhook", "6")
+    assert op.fields == {"http.request.method": "POST", "user_agent.original": "curl"}
+    assert op.raw == {"data": {"headers": {"cookie": DROPPED}, "url": f"https://h.example/?token={DROPPED}"}}
+    assert one(makecom.parse, {**CALL, "statusId": 3}).outcome == "failure"
+    odd = one(makecom.parse, {**CALL, "statusId": 9})
+    assert (odd.outcome, odd.raw["statusId"]) == ("unknown", 9)
+
+
+def test_a_waiting_call_is_accepted_where_its_list_says_what_it_is():
+    waiting = {"id": "q", "scope": "hook", "size": 1, "created": "t"}
+    op = one(makecom.parse, {"incomings": [dict(waiting)], "hookId": 6})
+    assert (op.kind, op.outcome, op.object_id, op.raw) == ("queue", "unknown", "6", {"scope": "hook", "size": 1})
+    assert one(makecom.parse, {"incoming": {**waiting, "data": {"password": "x"}}}).raw["data"] == {"password": DROPPED}
+    assert isinstance(makecom.parse(json.dumps(waiting).encode(), CONTEXT), Rejected)
+
+
+# -- functions and variables ------------------------------------------------------------------------------------------
+
+
+def codes(*rows, **beside):
+    found = makecom.parse(json.dumps({"functionHistory": rows, **beside}).encode(), CONTEXT)
+    assert_sound(found)
+    return [(op.id, op.changes[0].old, op.changes[0].new) for op in found]
+
+
+def test_what_an_edit_made_of_a_function_is_the_previous_code_of_the_next_newer_edit():
+    newer = {**HISTORY, "id": 3, "previousCode": "c", "updatedAt": "2026-03-15T12:00:00Z"}
+    assert codes(newer, HISTORY) == [("3", "c", UNKNOWN), ("2", "b", "c")]
+    assert codes(HISTORY, newer) == [("2", "b", "c"), ("3", "c", UNKNOWN)]
+    assert codes(newer, HISTORY, function={"id": 8, "code": "d"}) == [("3", "c", "d"), ("2", "b", "c")]
+    assert codes({**HISTORY, "previousCode": None}) == [("2", None, UNKNOWN)]
+
+
+def test_the_edit_of_a_function_says_who_and_of_which():
+    found = makecom.parse(json.dumps({"functionId": 8, "functionHistory": [HISTORY]}).encode(), CONTEXT)
+    assert found == [
+        Operation(
+            action="config.update",
+            kind="function",
+            time=Time("2026-03-14T12:00:00Z"),
+            id="2",
+            object_type="function",
+            object_id="8",
+            actor_type="user",
+            actor_confidence="asserted",
+            fields={"user.full_name": "Ann"},
+            changes=[Change("code", "b", UNKNOWN, derivation="reconstructed")],
+        )
+    ]
+
+
+def variable(told, **beside):
+    return one(makecom.parse, {"teamVariableHistory": [{"id": 1, "diffObject": told}], **beside})
+
+
+def test_the_edit_of_a_variable_has_both_values():
+    op = variable({"old": "1", "new": None, "updatedAt": "t", "author": "ann@acme.example"}, variableName="rate")
+    assert (op.changes, op.object_id, op.time) == ([Change("value", "1", None)], "rate", Time("t"))
+    assert (op.fields, op.raw) == ({"user.email": "ann@acme.example"}, {})
+    assert variable({"value": {"old": 1, "new": 2}}).changes == [Change("value", 1, 2)]
+
+
+def test_a_variable_that_nobody_edited_has_the_value_it_was_made_with():
+    op = variable({"value": "1"})
+    assert (op.action, op.values, op.changes) == ("config.create", {"value": "1"}, [])
+    odd = variable({"odd": 1})
+    assert (odd.action, odd.raw) == ("config.update", {"diffObject": {"odd": 1}})
+    assert odd.missing == ("trail.change.field", "trail.change.old", "trail.change.new")
+
+
+def test_a_secret_variable_has_changed_and_its_values_are_dropped():
+    op = variable({"old": "k-1", "new": "k-2"}, variableName="api_key")
+    assert (op.changes, op.no_change) == ([Change("value", SECRET, SECRET)], False)
+    assert variable({"value": "k-1"}, variableName="api_key").values == {"value": DROPPED}
+
+
+# -- blueprints -------------------------------------------------------------------------------------------------------
+
+
+def edited(after, before=BEFORE, **beside):
+    op = one(makecom.parse, {"scenarioId": 9, "before": before, "after": after, **beside})
+    assert_sound([op])
+    return op
+
+
+def what(op):
+    assert all(change.derivation == "snapshot_diff" for change in op.changes)
+    return [(change.field, change.old, change.new) for change in op.changes]
+
+
+def test_two_blueprints_tell_which_setting_of_which_module_changed():
+    op = edited(AFTER, beforeAt="t1", afterAt="t2", actor={"id": 7, "name": "Ann"})
+    assert what(op) == [("metadata.dlq", False, True), ("modules[1].mapper.url", "a", "c")]
+    assert (op.action, op.object_type, op.object_id, op.time) == ("automation.edit", "scenario", "9", Time("t2"))
+    assert (op.changes[0].changed_after, op.changes[0].changed_before) == ("t1", "t2")
+    assert (op.fields["user.id"], op.actor_type) == ("7", "user")
+    assert op.raw["after"]["modules"]["1"] == {"module": "http:Send", "version": 3}
+    assert op.raw["after"]["modules"]["2"] == {"module": "http:Send", "version": 3, "mapper": {"url": "b"}}
+
+
+def test_the_last_editor_is_not_the_actor():
+    op = edited(AFTER, updatedByUser={"id": 7, "name": "Ann"})
+    assert (op.fields["trail.automation.last_editor"], op.fields["trail.object.last_editor.name"]) == ("7", "Ann")
+    assert (op.actor_type, "user.id" in op.fields) == ("unknown", False)
+
+
+def test_a_module_that_moved_within_its_flow_is_a_change_of_the_order_alone():
+    moved = {**BEFORE, "flow": [module(2, url="b"), module(1, url="a"), ROUTER]}
+    assert what(edited(moved)) == [("flow.order", ["1", "2", "3"], ["2", "1", "3"])]
+
+
+def test_a_module_that_moved_to_another_route_is_a_change_of_its_place_alone():
+    router = {**ROUTER, "routes": [{"flow": [module(4, a=1), module(5, a=1)]}, {"flow": []}]}
+    moved = {**BEFORE, "flow": [module(1, url="a"), module(2, url="b"), router]}
+    assert what(edited(moved)) == [("modules[5].place", "modules[3].routes[1]", "modules[3].routes[0]")]
+
+
+def test_modules_that_came_or_went_are_one_change_each():
+    after = {**BEFORE, "flow": [module(1, url="a"), ROUTER, module(6, to="x")]}
+    assert what(edited(after)) == [
+        ("modules[6]", ABSENT, {"module": "http:Send", "version": 3, "mapper": {"to": "x"}}),
+        ("modules[2]", {"module": "http:Send", "version": 3, "mapper": {"url": "b"}}, ABSENT),
+    ]
+
+
+def test_handlers_of_errors_are_modules_too():
+    before = {"flow": [{**module(1), "onerror": [module(2, a=1)]}]}
+    after = {"flow": [{**module(1), "onerror": [module(2, a=2)]}]}
+    assert what(edited(after, before)) == [("modules[2].mapper.a", 1, 2)]
+
+
+def test_headers_are_compared_by_their_name_and_secrets_dropped():
+    def sends(accept, token, url):
+        headers = [{"name": "Accept", "value": accept}, {"name": "Authorization", "value": token}]
+        return {"flow": [module(1, headers=headers, url=url, params={"api_key": token})]}
+
+    op = edited(sends("b", "t-2", "https://h.example/?token=2"), sends("a", "t-1", "https://h.example/?token=1"))
+    assert what(op) == [
+        ("modules[1].mapper.headers.Accept", "a", "b"),
+        ("modules[1].mapper.headers.Authorization", SECRET, SECRET),
+        ("modules[1].mapper.url", SECRET, SECRET),
+        ("modules[1].mapper.params.api_key", SECRET, SECRET),
+    ]
+    assert "t-2" not in repr(op)
+
+
+def test_only_secrets_that_changed_are_a_change():
+    op = edited(
+        {"flow": [module(1, url="https://h.example/?token=2")]}, {"flow": [module(1, url="https://h.example/?token=1")]}
+    )
+    assert (what(op), op.no_change) == ([("modules[1].mapper.url", SECRET, SECRET)], False)
+
+
+def test_two_equal_blueprints_are_no_change():
+    assert edited(BEFORE).no_change is True
+
+
+def test_answers_of_the_api_are_compared_with_their_scheduling_and_bounds():
+    def answer(interval, edit):
+        inside = {"blueprint": BEFORE, "scheduling": {"interval": interval}, "last_edit": edit}
+        return {"code": "OK", "response": inside}
+
+    op = edited(answer(300, "2026-03-02T00:00:00Z"), answer(900, "2026-03-01T00:00:00Z"))
+    assert what(op) == [("scheduling.interval", 900, 300)]
+    assert op.time == Time("2026-03-02T00:00:00Z")
+    assert op.changes[0].changed_after == "2026-03-01T00:00:00Z"
+
+
+def test_versions_are_compared_with_the_one_before_whatever_their_order():
+    newer, older = makecom.parse(LINES[7], CONTEXT)
+    assert what(newer) == [("metadata.dlq", False, True), ("modules[1].mapper.url", "a", "c")]
+    assert (newer.time, newer.changes[0].changed_after, newer.raw["version"]) == (Time("t2"), "t1", 2)
+    assert (older.changes, older.raw["version"]) == ([], 1)
+    assert set(older.raw["after"]["modules"]) == {"1", "2", "3", "4", "5"}
+    assert older.missing == ("trail.change.field", "trail.change.old", "trail.change.new")
+
+
+def test_a_version_without_its_blueprint_says_only_that_there_was_an_edit():
+    op = one(makecom.parse, {"scenarioId": 9, "version": 3, "created": "t", "draft": True})
+    assert (op.action, op.changes, op.time, op.raw) == ("automation.edit", [], Time("t"), {"version": 3, "draft": True})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"functionHistory":[{"previousCode":"a"}]}',
+        b'{"functionHistory":[1]}',
+        b'{"scenariosBlueprints":[{"version":1}]}',
+        b'{"scenarioId":1,"before":{"name":"a"},"after":{"flow":[]}}',
+        b'{"code":"OK","response":{"blueprint":{"name":"a","flow":[]}}}',
+        b'{"hookLogs":[{"statusId":1}]}',
+        b'{"versions":[]}',
+    ],
+)
+def test_half_an_answer_is_refused(line):
+    assert isinstance(makecom.parse(line, CONTEXT), Rejected)
+
+
+def test_every_scalar_of_two_blueprints_is_carried_exactly_once():
+    before = {"name": "n", "flow": [{"id": 1, "module": "m", "mapper": {"url": "a", "x": ["k", "l"]}}, {"odd": 5}]}
+    after = {"name": "n2", "flow": [{"id": 1, "module": "m2", "mapper": {"url": "b", "x": ["o", "p"]}}, {"odd": 6}]}
+    line = json.dumps({"scenarioId": 90, "before": before, "after": after, "note": "by hand"}).encode()
+    (op,) = makecom.parse(line, CONTEXT)
+    carried = json.dumps([[[change.old, change.new] for change in op.changes], op.raw])
+    for text in ("n", "n2", "m", "m2", "a", "b", "k", "l", "o", "p", "by hand"):
+        assert carried.count(f'"{text}"') == 1, text
 
 
 def test_lines_of_other_formats_are_refused():
