@@ -1,4 +1,4 @@
-"""Greenhouse Audit Log API: rows to operations."""
+"""Greenhouse Audit Log API, recruiting and onboarding webhooks: rows and bodies to operations."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from parsers import greenhouse
-from parsers._contract import Change, Operation, Rejected, Time
+from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
@@ -44,9 +44,15 @@ LINES = [
     json.dumps(row(meta={"salary": [90000, 120000], "notes": [None, "x"]})).encode(),
     json.dumps(row("data_change_create", {"title": [None, "Engineer"]}, ("JobPost", 3))).encode(),
     json.dumps(
-        {"events": [row("action", None, request="exports#create")], "paging": {"next_search_after": [1]}}
+        {"results": [row("action", None, request="exports#create")], "paging": {"next_search_after": [1]}}
+    ).encode(),
+    FOREIGN["greenhouse webhook"],
+    FOREIGN["greenhouse onboarding"],
+    json.dumps(
+        {"action": "hire_candidate", "payload": {"application": {"id": 1, "custom_fields": {"a": {"value": 1}}}}}
     ).encode(),
 ]
+NOT_TOLD = ("trail.change.field", "trail.change.old", "trail.change.new")
 
 
 def test_an_update_of_one_field_is_one_change_with_all_that_the_row_says():
@@ -233,9 +239,176 @@ def test_one_foreign_row_refuses_the_page_and_its_position_is_named():
     assert greenhouse.parse(line, CONTEXT).reason.startswith("item 1: no event of the Greenhouse")
 
 
-def test_a_recruiting_webhook_is_refused_by_name():
-    result = greenhouse.parse(b'{"action":"job_updated","payload":{"id":1}}', CONTEXT)
-    assert "webhook" in result.reason and "job_updated" not in result.reason
+@pytest.mark.parametrize("wrapper", ["results", "events"])
+def test_an_answer_of_the_api_may_call_its_rows_results(wrapper):
+    page = {wrapper: [row(meta={"a": [1, 2]})], "hits": 1, "paging": {}}
+    assert one(greenhouse.parse, page).raw == {"@envelope": {"hits": 1, "paging": {}}}
+
+
+def agent(kind, meta, request="update_candidate"):
+    performer = {
+        "type": "oauth",
+        "id": "AbC",
+        "meta": {"client_name": "Example Agent", "on_behalf_of": {"id": 7}, "scopes": ["s"]},
+    }
+    return op_of(kind, meta, request=request, performer=performer)
+
+
+@pytest.mark.parametrize(
+    ("operation", "action", "missing"),
+    [
+        ("create", "record.create", ()),
+        ("update", "field.update", NOT_TOLD),
+        ("delete", "record.delete", ()),
+        ("read", "record.view", ()),
+        ("action", "log.message", ()),
+    ],
+)
+def test_a_tool_call_is_what_its_operation_says_on_behalf_of_a_user(operation, action, missing):
+    op = agent("mcp_tool_call", {"operation": operation, "status": "ok"})
+    assert (op.action, op.missing, op.outcome) == (action, missing, "success")
+    assert (op.actor_type, op.interface) == ("api_key", "api")
+    assert op.fields["user.id"] == "AbC"
+    assert op.fields["user.name"] == "Example Agent"
+    assert op.fields["user.effective.id"] == "7"
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("error", "failure"), ("partial", "unknown"), (None, None)])
+def test_the_outcome_of_a_tool_call_is_its_status(status, outcome):
+    assert agent("mcp_tool_call", {"operation": "read", "status": status}).outcome == outcome
+
+
+def test_an_access_of_an_agent_is_a_view_through_the_api():
+    assert agent("mcp_access", None).action == "record.view"
+
+
+def hook(action, **payload):
+    return one(greenhouse.parse, {"action": action, "payload": payload})
+
+
+def test_a_recruiting_webhook_is_the_record_as_it_is_now():
+    assert one(greenhouse.parse, FOREIGN["greenhouse webhook"]) == Operation(
+        action="field.update",
+        kind="webhook",
+        code="offer_updated",
+        object_type="offer",
+        object_id="5120",
+        values={"application_id": 71980, "version": 2, "offer_status": "Created"},
+        missing=NOT_TOLD,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "holder", "action", "kind"),
+    [
+        ("new_candidate_application", "application", "record.create", "application"),
+        ("application_updated", "application", "field.update", "application"),
+        ("delete_application", "application", "record.delete", "application"),
+        ("update_candidate", "candidate", "field.update", "candidate"),
+        ("delete_candidate", "person", "record.delete", "candidate"),
+        ("merge_candidate", "person", "record.merge", "candidate"),
+        ("offer_created", None, "record.create", "offer"),
+        ("offer_approved", None, "approval.grant", "offer"),
+        ("offer_deleted", "offer", "record.delete", "offer"),
+        ("job_approved", "job", "approval.grant", "job"),
+        ("job_post_created", None, "record.create", "job_post"),
+        ("job_post_deleted", "job_post", "record.delete", "job_post"),
+        ("department_deleted", "department", "record.delete", "department"),
+        ("scorecard_deleted", "scorecard", "record.delete", "scorecard"),
+        ("widget_updated", "widget", "field.update", "widget"),
+    ],
+)
+def test_actions_of_webhooks_become_ours_and_the_record_is_found(code, holder, action, kind):
+    record = {"id": 5, "n": 1}
+    op = hook(code, **({holder: record} if holder else record))
+    assert (op.action, op.object_type, op.object_id, op.values, op.raw) == (action, kind, "5", {"n": 1}, {})
+
+
+def test_a_stage_change_has_the_new_stage_with_its_name():
+    stage = {"id": 7, "name": "Screen", "interviews": []}
+    op = hook("candidate_stage_change", application={"id": 1, "current_stage": stage, "last_activity_at": "x"})
+    assert op.changes == [Change("current_stage", UNKNOWN, "7", new_label="Screen", derivation="new_only")]
+    assert op.values == {"current_stage.interviews": [], "last_activity_at": "x"}
+    assert op.time == Time("x")
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "new"),
+    [
+        ("reject_candidate", {"status": "rejected"}, "rejected"),
+        ("hire_candidate", {}, "hired"),
+        ("unhire_candidate", {"status": "active"}, "active"),
+        ("unreject_candidate", {}, UNKNOWN),
+    ],
+)
+def test_what_happened_to_a_candidate_is_a_change_of_the_status(code, body, new):
+    assert hook(code, application=body).changes == [Change("status", UNKNOWN, new, derivation="new_only")]
+
+
+def test_each_anonymized_field_is_a_change():
+    op = hook("candidate_anonymized", candidate_id=603, anonymized_fields=["full_name", "tags"])
+    assert [change.field for change in op.changes] == ["full_name", "tags"]
+    assert (op.object_id, op.raw) == ("603", {})
+
+
+def test_custom_fields_are_values_and_their_descriptions_stay_in_raw():
+    fields = {"salary": {"name": "Salary", "type": "currency", "value": {"amount": 8, "unit": "USD"}}}
+    op = hook("offer_created", offer={"id": 1, "custom_fields": fields})
+    assert op.values == {"custom_fields.salary.amount": 8, "custom_fields.salary.unit": "USD"}
+    assert op.raw == {"payload": {"offer": {"custom_fields": {"salary": {"name": "Salary", "type": "currency"}}}}}
+
+
+def test_what_stands_beside_the_record_stays_in_raw():
+    op = hook("job_approved", job={"id": 1}, approval_flow={"approval_flow_type": "open_job"})
+    assert op.raw == {"payload": {"approval_flow": {"approval_flow_type": "open_job"}}}
+
+
+def test_an_onboarding_webhook_names_the_actor_and_the_fields():
+    assert one(greenhouse.parse, FOREIGN["greenhouse onboarding"]) == Operation(
+        action="field.update",
+        kind="onboarding",
+        time=Time("2026-02-03T10:31:00-07:00"),
+        id="0b7e5d1c",
+        code="employee:updated",
+        object_type="employee",
+        object_id="31",
+        actor_type="user",
+        actor_confidence="asserted",
+        fields={"user.id": "7"},
+        changes=[Change("phone", UNKNOWN, UNKNOWN, label="Phone", derivation="new_only")],
+    )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"action": "ModifyColumn", "payload": {}},
+        {"action": "widget_updated", "payload": {}, "companyId": 1},
+        {"action": "job_updated", "payload": []},
+        {"event_type": "employee.updated", "id": "1", "payload": {}},
+        {"event_type": "employee:updated", "payload": {}},
+    ],
+)
+def test_webhooks_of_other_sources_are_refused(document):
+    assert "webhook" in greenhouse.parse(json.dumps(document).encode(), CONTEXT).reason
+
+
+def test_the_values_of_secrets_are_dropped():
+    assert "s3cr3t" not in repr(hook("ping", web_hook_id=1, secret_key="s3cr3t"))
+    assert "hunter2" not in repr(op_of(meta={"password": ["hunter2", None]}))
+
+
+def test_every_scalar_of_a_webhook_is_carried_exactly_once():
+    record = {
+        "id": 1,
+        "url": "u",
+        "": "nameless",
+        "a.b": "p",
+        "a": {"b": "q"},
+        "custom_fields": {"c": {"value": 2, "n": 3}},
+    }
+    body = {"action": "application_updated", "payload": {"application": record, "x": 1.5}, "y": True}
+    assert_nothing_is_lost_or_doubled(greenhouse.parse, json.dumps(body).encode())
 
 
 def test_a_type_of_a_later_version_is_kept_whole():
@@ -263,7 +436,7 @@ def test_every_scalar_is_carried_exactly_once():
 
 
 def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(greenhouse.parse, "greenhouse")
+    assert_refuses_all_but(greenhouse.parse, "greenhouse", "greenhouse webhook", "greenhouse onboarding")
 
 
 @pytest.mark.parametrize("line", LINES)
