@@ -36,7 +36,9 @@ One document per changed field out: `event.action` field.update, `trail.change.*
 | `additional_data`: `interface` `session_id` `request_id` `user_agent` | `trail.interface` · `trail.session.id` · `http.request.id` · `user_agent.original` |
 
 By default django-auditlog writes every value as text, so that null arrives as `"None"`: it is read as null. Under
-`mask_fields` values arrive with stars, and a null as `**ne`. A many-to-many change says only what was added or removed;
+`mask_fields` values arrive with stars, and a null as `**ne`; where two masked values look alike, all that is told is that
+the field changed. Of the model `User` updates are `role.grant`, `role.revoke`, `user.disable`, `user.enable`,
+`password.change` or `user.update`, the others `user.create` and `user.delete`. A many-to-many change says only what was added or removed;
 that is the new or old value, the other is absent. A created or deleted record has in its values every field that is
 not null, but no many-to-many field.
 
@@ -56,8 +58,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from parsers._contract import ABSENT, Change, Context, Format, Operation, Rejected
+from parsers._contract import ABSENT, NATIVE, SECRET, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import decode, scalar_text, take, take_ip, take_text, take_time
+from parsers._rows import row_action
+from parsers._secrets import hide_secrets
 
 FORMAT = Format(
     name="django_auditlog",
@@ -65,6 +69,7 @@ FORMAT = Format(
     vendor="django-auditlog",
     title="django-auditlog entries as JSON",
     missing=("user_agent.original",),
+    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
     options={
         "none_is_text": 'true: the text "None" is a value, not null',
         "content_types": "object: number of a content type -> app_label.model",
@@ -135,10 +140,13 @@ def _entry(data: Any, options: Mapping[str, Any]) -> Operation | Rejected:
     _who(row, operation)
     _more(row, operation)
     _values(row, operation, verb, keep_text=options.get("none_is_text") is True)
+    if verb != "access":
+        operation.action = row_action(verb, operation.object_type, operation.changes)
     for name in [name for name, value in row.items() if value is None or value == ""]:
         del row[name]  # the empty columns of a row: a null there says nothing
     for name, value in outer.items():
         row.setdefault(name, value)
+    hide_secrets(operation)
     return operation
 
 
@@ -298,6 +306,8 @@ def _change(field: str, value: Any, *, keep_text: bool) -> Change | None:
         return None
     if isinstance(value, list) and len(value) == 2:
         old, new = value if keep_text else (None if part == "None" else part for part in value)
+        if old == new and isinstance(old, str) and "*" in old:
+            old = new = SECRET  # the library compares before it masks: the values differ, and do not show it
         return Change(field, old, new)
     if isinstance(value, dict) and value.keys() == {"type", "operation", "objects"} and value["type"] == "m2m":
         if value["operation"] == "add":

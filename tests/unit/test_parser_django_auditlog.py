@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from parsers import ABSENT, Change, Context, Rejected, Time
+from parsers import ABSENT, SECRET, Change, Context, Rejected, Time
 from parsers.django_auditlog import parse
 
 CTX = Context()
@@ -210,3 +210,25 @@ def test_a_row_without_a_needed_column_is_refused_by_its_name(name):
     assert parse(json.dumps(row).encode(), CTX) == Rejected(f"no {name}")
     row = {key: value for key, value in ROW.items() if key not in ("object_pk", "object_id")}
     assert isinstance(parse(json.dumps(row).encode(), CTX), Rejected)
+
+
+def test_a_change_whose_values_were_masked_alike_is_a_change_all_the_same():
+    operation = one(changes={"iban": ["****4200", "****4200"]})
+    assert operation.changes == [Change("iban", SECRET, SECRET)] and not operation.no_change
+
+
+@pytest.mark.parametrize(
+    ("action", "changes", "becomes"),
+    [
+        (0, {"username": ["None", "kim"]}, "user.create"),
+        (1, {"is_staff": ["False", "True"]}, "role.grant"),
+        (1, {"groups": {"type": "m2m", "operation": "delete", "objects": ["payroll"]}}, "role.revoke"),
+        (1, {"is_active": ["True", "False"]}, "user.disable"),
+        (1, {"password": ["a", "b"]}, "password.change"),
+        (1, {"last_login": ["None", "2026-02-03"]}, "user.update"),
+        (2, {"username": ["kim", "None"]}, "user.delete"),
+        (3, None, "record.view"),
+    ],
+)
+def test_a_change_of_an_account_is_called_what_it_amounts_to(action, changes, becomes):
+    assert one(content_type="auth.user", action=action, changes=changes).action == becomes

@@ -24,6 +24,8 @@ PATIENCE = 30
 class Application:
     """The application as a process of its own; `begin` is what it holds from the start (see `__main__.py`)."""
 
+    module = "tests.e2e.hrapp"
+
     def __init__(self, folder, log, begin):
         self.folder, self.database = folder, folder / "hr.sqlite3"
         (folder / "begin.json").write_text(json.dumps(begin))
@@ -34,7 +36,7 @@ class Application:
     def __enter__(self):
         with (self.folder / "server.log").open("wb") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.hrapp", str(self.folder / "begin.json")],
+                [sys.executable, "-m", self.module, str(self.folder / "begin.json")],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

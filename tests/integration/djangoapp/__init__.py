@@ -1,0 +1,1 @@
+"""A small HR application on Django whose models three audit libraries watch at once."""
