@@ -27,6 +27,8 @@ AUDITD: Final = "auditd"
 POSTGRESQL: Final = "postgresql"
 _ROWS, _TABBED, _UNKNOWN = "rows", "tabbed", ""
 TIMEOUT: Final = 2.0
+MAX_JSON_LINE: Final = 16 * 1024 * 1024
+"""Bytes kept of one line of JSON: vendors put whole pages of records on one, and cut in two it is worth nothing."""
 MAX_HEADER: Final = 16 * 1024
 """A longer first line is no header: it would be in memory with every row."""
 
@@ -102,9 +104,12 @@ class GroupFramer:
     `offset` is the place of the first byte that was not given out: the first line of the first group held, else the
     unfinished line. `state` goes with it into the position. A stream that is resumed is given both, and `first`, the
     first line of the stream that is not empty, where it lies before `offset`.
+
+    `max_line` is the limit of lines that are text; of lines of JSON it is `MAX_JSON_LINE`, unless a lower limit than
+    the usual one was asked for.
     """
 
-    __slots__ = ("_begun", "_first", "_framing", "_grouper", "_kind", "_lines")
+    __slots__ = ("_begun", "_first", "_framing", "_grouper", "_kind", "_lines", "_text_line")
 
     def __init__(
         self,
@@ -117,7 +122,9 @@ class GroupFramer:
         first: bytes = b"",
     ) -> None:
         self._framing = framing
-        self._lines = LineFramer(offset, encoding, max_line, keep_empty=True)
+        self._text_line = max_line
+        longest = max_line if max_line < MAX_LINE else max(max_line, MAX_JSON_LINE)  # until the first line was seen
+        self._lines = LineFramer(offset, encoding, longest, keep_empty=True)
         self._kind = _UNKNOWN
         self._first = b""
         self._grouper: Grouper | None = None
@@ -131,6 +138,8 @@ class GroupFramer:
         self._grouper, self._begun = self._framing.grouper(kind, first, known), None
         self._first = first if kind == CSV else b""
         self._lines.keep_empty = self._grouper is not None
+        if kind != LINES or not _JSON.match(first):
+            self._lines.max_line = self._text_line
 
     # -- as LineFramer -------------------------------------------------------------------------------------------------
 
@@ -152,7 +161,12 @@ class GroupFramer:
 
     @property
     def max_line(self) -> int:
-        """As of `LineFramer`."""
+        """As of `LineFramer`, for text."""
+        return self._text_line
+
+    @property
+    def longest(self) -> int:
+        """Bytes kept of the next line: more than `max_line` where it is, or may be, JSON."""
         return self._lines.max_line
 
     @property

@@ -697,3 +697,52 @@ def test_close_may_be_called_twice_and_closes_every_file(make):
     source.close()
     source.close()
     assert count_open(t.root) == 0
+
+
+def whole_json(form, line):
+    del form
+    return line.startswith(b"{") and line.endswith(b"}")
+
+
+def test_a_whole_last_line_without_end_is_given_out_when_nothing_came_for_a_while(make):
+    t = make("*.log", complete=whole_json)
+    t.write("a.log", '{"a":1}\n{"b":2}')
+    assert t.read() == ['{"a":1}']
+    assert t.read(wait=5) == []
+    assert t.read(wait=6) == ['{"b":2}']
+    t.crash()
+    assert t.read(wait=60) == []
+    t.write("a.log", "\n" + '{"c":3}\n')
+    assert t.read() == ['{"c":3}']
+
+
+def test_a_last_line_that_is_not_whole_is_waited_for_however_long(make):
+    t = make("*.log", complete=whole_json)
+    t.write("a.log", '{"a":1}\n{"b"')
+    t.write("b.log", "text may always go on")
+    assert t.read() == ['{"a":1}']
+    assert t.read(wait=1000) == []
+    t.write("a.log", ":2}\n")
+    assert t.read() == ['{"b":2}']
+
+
+def test_the_format_of_a_file_of_one_line_without_end_is_decided_when_nothing_came_for_a_while(make):
+    decided = []
+    t = make("*.log", format="auto", decide=lambda sample: decided.append(sample) or "json", complete=whole_json)
+    t.write("a.log", '{"Records":[1,2]}')
+    assert t.read() == t.read(wait=5) == []
+    t.read(wait=6)
+    assert t.read(wait=11) == ['{"Records":[1,2]}'] and decided == [b'{"Records":[1,2]}']
+    t.write("b.log", '{"Records":')
+    assert t.read() == t.read(wait=30) == []
+    t.write("b.log", "[]}\n")
+    assert [*t.read(), *t.read(wait=2)] == ['{"Records":[]}']
+
+
+def test_a_line_of_json_may_be_longer_than_one_of_text(make):
+    page = '{"events":["' + "x" * 3_000_000 + '"]}'
+    t = make("*.log")
+    t.write("a.log", page + "\n")
+    t.write("b.log", "short\n" + "y" * 3_000_000 + "\nshort\n")
+    found = t.read()
+    assert sorted(map(len, found)) == [5, 5, 1 << 20, len(page)]

@@ -89,6 +89,7 @@ class Stream:
         "id",
         "limit",
         "linked",
+        "looked",
         "mtime_ns",
         "over",
         "path",
@@ -115,6 +116,7 @@ class Stream:
         self.seen = 0
         self.mtime_ns = 0
         self.limit: int | None = None
+        self.looked = -1  # how far it was read when its last line without end was looked at
         self.linked = True
         self.renamed = False
         self.closed = False
@@ -298,11 +300,11 @@ class Stream:
         """
         end = self.size if self.limit is None else min(self.size, self.limit)
         while True:
-            framer = LineFramer(max_line=self.framer.max_line)
+            framer = LineFramer(max_line=self.framer.longest)
             data = os.pread(self.fd, min(limit, end), 0)
             records = framer.feed(data)
             full = len(data) >= limit
-            if records or not full or limit > self.framer.max_line:
+            if records or not full or limit > self.framer.longest:
                 return b"\n".join(record.data for record in records), framer.partial, full
             limit *= 4
 

@@ -39,7 +39,11 @@ SAMPLE_WAIT: Final = 1.0
 QUIET: Final = 5.0
 """Scan intervals between two scans while every directory is watched and nothing waits for a scan. The open files are
 looked at once in each interval all the same: that costs a tenth, and finds what was written over a network."""
+UNENDED: Final = 10.0
+"""Seconds of quiet after which a last line without a line end is given out, if it is whole in its format (JSON says
+where it ends): exports that are dropped into a folder often have none."""
 _MIN_SCAN: Final = 0.05  # between scans that hints ask for
+_RELEASE_EVERY: Final = 0.25  # a look at each stream, of which there may be thousands
 _MAX_CUTS: Final = 10_000
 _PATIENCE: Final = 64
 """Budgets that one `read` may spend as long as no line is complete."""
@@ -119,7 +123,7 @@ class FileInput:
         self._queue: deque[Stream] = deque()
         self._queued: set[str] = set()
         self._last_scan: float | None = None
-        self._last_look = 0.0
+        self._last_look = self._last_release = 0.0
         self._due = scan_interval
         self._left: list[tuple[str, int, int]] = []
         self._cuts: deque[Cut] = deque(maxlen=_MAX_CUTS)
@@ -267,15 +271,30 @@ class FileInput:
                     self._last_look = now
                 follower.copies.settle(now)
         self._enqueue_ready()
-        if not self._once:
+        if not self._once and now - self._last_release >= _RELEASE_EVERY:
+            self._last_release = now
             self._release(now)
 
     def _release(self, now: float) -> None:
-        """Give out groups of which nobody can tell the end, where nothing came for a while."""
+        """Give out groups and whole lines of which nobody can tell the end, where nothing came for a while."""
         for stream in self._follower.streams.values():
-            wait = stream.framer.overdue
-            if wait is not None and now - stream.grown >= wait and not (stream.ready or stream.unread or stream.over):
+            if stream.ready or stream.unread or stream.over:
+                continue
+            framer = stream.framer
+            wait = framer.overdue
+            if wait is not None and now - stream.grown >= wait:
                 self._follower.tell(stream, stream.release())
+            elif framer.end != framer.offset and now - stream.grown >= UNENDED and self._ends(stream):
+                self._follower.tell(stream, stream.flush()[0])
+
+    def _ends(self, stream: Stream) -> bool:
+        """Whether a stream's last line, which has no line end, is whole; looked at once, however long it stays so."""
+        end = stream.read_to
+        if stream.looked == end or stream.framer.hollow or self._complete is None or not stream.format:
+            return False
+        stream.looked = end
+        framer = stream.framer
+        return framer.ends or (framer.line == framer.offset and self._complete(stream.format, framer.partial))
 
     def _scan(self, now: float) -> None:
         if self._hints is not None:
@@ -340,6 +359,9 @@ class FileInput:
         if stream.undecided == stream.size and not final:
             return False
         lines, rest, full = stream.sample(SAMPLE)
+        if not (lines or full or final) and rest and now - stream.grown >= UNENDED:
+            stream.undecided = stream.size  # looked at once, however long it stays so
+            final = self._complete is not None and self._complete("", rest)
         if not lines and not full and not (final and rest):
             return final  # nothing but empty lines, or nothing at all: there is nothing to give out
         if stream.sampled is None:
