@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import parsers
 from tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +73,7 @@ ANSWERS = {
     "fieldtrail search 'trail.change.field:salary'": 0,
     "fieldtrail trace django:employee/7711": 0,
     "fieldtrail verify --store": 0,
+    "fieldtrail coverage": 0,
     "fieldtrail parse --format greenhouse mappings/demo/greenhouse-audit.jsonl": 0,
     "fieldtrail formats greenhouse": 0,
     "fieldtrail validate -c fieldtrail.yaml": 0,
@@ -129,6 +131,30 @@ def test_the_command_line_reference_is_the_programs():
 def test_the_configuration_reference_is_the_programs():
     page = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
     assert page == docs.configuration_reference(), "run make docs"
+
+
+@pytest.mark.parametrize("name", ["README", *parsers.names()])
+def test_the_page_of_a_format_is_made_of_its_parser(name):
+    made = docs.formats_index() if name == "README" else docs.format_page(name)
+    page = ROOT / f"docs/formats/{name}.md"
+    assert page.exists() and page.read_text(encoding="utf-8") == made, "run make docs"
+
+
+def test_no_page_of_a_format_is_left_without_its_parser():
+    assert {page.stem for page in (ROOT / "docs/formats").glob("*.md")} == {"README", *parsers.names()}
+
+
+def test_the_list_of_grok_patterns_is_the_programs():
+    guide = (ROOT / "docs/howto/own-format.md").read_text(encoding="utf-8")
+    assert docs.own_format(guide) == guide, "run make docs"
+
+
+def test_the_example_of_the_guide_to_own_formats_reads_what_it_says(tmp_path):
+    guide = (ROOT / "docs/howto/own-format.md").read_text(encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(blocks(guide, "yaml")[0], encoding="utf-8")
+    line = "2026-02-03T10:30:00Z 192.0.2.7 kim set offer/55 salary: 90000 -> 120000"
+    made = fieldtrail(tmp_path, f"echo '{line}' | fieldtrail parse -c own.yaml --format legacy_hr")
+    assert "kim changed salary of offer 55 from 90000 to 120000 (Legacy HR)" in made.stdout, made.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

@@ -3,17 +3,22 @@
 import importlib
 import re
 import sys
+import textwrap
 import typing
 from pathlib import Path
 
 import click
+import orjson
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from shipper import config as c  # noqa: E402 - after the path
+import parsers  # noqa: E402 - after the path
+from shipper import _settings, offline  # noqa: E402
+from shipper import config as c  # noqa: E402
 from shipper.build import formats_of  # noqa: E402
 from shipper.cli import cli  # noqa: E402
+from shipper.grok import PATTERNS  # noqa: E402
 
 BEGIN, END = "<!-- formats: made by `make docs` -->", "<!-- /formats -->"
 
@@ -24,8 +29,12 @@ def formats_table() -> str:
     rows = ["| format | reads | the source cannot give |", "|---|---|---|"]
     for name in known.names():
         card = known.get(name).format
-        rows.append(f"| `{name}` | {card.title} | {', '.join(f'`{field}`' for field in card.missing) or '-'} |")
-    rows.append("| a name of your own | JSON mapped by `formats:` in the configuration | what your log does not hold |")
+        link = f"[`{name}`](docs/formats/{name}.md)" if name in parsers.names() else f"`{name}`"
+        rows.append(f"| {link} | {card.title} | {', '.join(f'`{field}`' for field in card.missing) or '-'} |")
+    rows.append(
+        "| [a name of your own](docs/howto/own-format.md) | JSON, key=value, CSV, or text by regular expression or grok,"
+        " mapped by `formats:` | what your log does not hold |"
+    )
     return "\n".join(rows)
 
 
@@ -122,8 +131,8 @@ def _rows(model: type[c.Model], path: str) -> list[str]:
     rows = []
     for name, info in model.model_fields.items():
         kind = _type(info.annotation)
-        duration = any(getattr(item, "func", None) is c._seconds for item in info.metadata)
-        size = any(getattr(item, "func", None) is c._bytes for item in info.metadata)
+        duration = any(getattr(item, "func", None) is _settings._seconds for item in info.metadata)
+        size = any(getattr(item, "func", None) is _settings._bytes for item in info.metadata)
         kind = _WORDS["Seconds"] if duration else _WORDS["Bytes"] if size else kind
         if info.is_required():
             default = "required"
@@ -188,13 +197,104 @@ def configuration_reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def own_format(text: str) -> str:
+    """docs/howto/own-format.md with a fresh list of patterns."""
+    names = ", ".join(f"`{name}`" for name in sorted(PATTERNS))
+    listed = "\n".join(textwrap.wrap(names, 120, break_long_words=False, break_on_hyphens=False))
+    made = f"<!-- patterns: made by `make docs` -->\n{listed}\n<!-- /patterns -->"
+    return re.sub(r"<!-- patterns:.*?<!-- /patterns -->", lambda _: made, text, flags=re.DOTALL)
+
+
+RECEIVED = 1_775_001_600.0
+"""2026-04-01T00:00:00Z, when the examples were received."""
+_SHOWN = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+
+
+def _example(name: str) -> c.Config:
+    agent = c.Config.model_validate({"agent": {"name": "hr-app-03", "origin": "acme.example/audit"}})
+    section = c.StdinInputSection(id="parse", type="stdin", format=name, timezone="UTC")
+    return agent.model_copy(update={"inputs": (section,)})
+
+
+FACETS = {
+    "who": "who",
+    "when": "when",
+    "ip": "from which address",
+    "session": "in which session",
+    "field": "which field",
+    "old": "old value",
+    "new": "new value",
+    "logins": "logins",
+    "exports": "exports",
+}
+
+
+def format_page(name: str) -> str:
+    """docs/formats/<name>.md: the parser's docstring, what it gives, and one line in, events out."""
+    parser = parsers.get(name)
+    card = parser.format
+    lines = [f"# {name}: {card.title}", "", "Made from `parsers/" + name + ".py` by `make docs`.", "", parser.doc, ""]
+    if not card.generic:
+        gives = card.gives._asdict()
+        lines += ["## What it gives at best", "", f"| {' | '.join(FACETS.values())} |", "|" + "---|" * len(FACETS)]
+        lines += [f"| {' | '.join(gives[facet] for facet in FACETS)} |", ""]
+    if card.missing:
+        listed = ", ".join(f"`{field}`" for field in card.missing)
+        lines += [f"Each event says in `trail.missing` what the source did not give, always of these: {listed}.", ""]
+    found = offline.example(_example(name), "docs", name, parser.doc, received=RECEIVED)
+    if found is not None:
+        record, events = found
+        lines += ["## One record in, events out", "", "```text", record, "```", ""]
+        for event in events[:3]:
+            lines += ["```json", orjson.dumps(event, option=_SHOWN).decode(), "```", ""]
+        if len(events) > 3:
+            lines += [f"And {len(events) - 3} more.", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def formats_index() -> str:
+    """docs/formats/README.md: all formats, and what each gives."""
+    head = [
+        "# Formats",
+        "",
+        "Made by `make docs`. `fieldtrail formats NAME` prints the page of one; `fieldtrail coverage` says what your own",
+        "inputs really give. *native*: the source says so; *inferred*: it follows from something else; *none*: it cannot tell.",
+        "",
+        f"| format | reads | {' | '.join(FACETS.values())} |",
+        "|---|---|" + "---|" * len(FACETS),
+    ]
+    for name in parsers.names():
+        card = parsers.get(name).format
+        cells = ["as the line has it"] * len(FACETS) if card.generic else [getattr(card.gives, one) for one in FACETS]
+        head.append(f"| [{name}]({name}.md) | {card.title} | {' | '.join(cells)} |")
+    return "\n".join(head) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Every page that is made as a whole, by its path."""
+    return {
+        "docs/reference/cli.md": cli_reference(),
+        "docs/reference/configuration.md": configuration_reference(),
+        "docs/formats/README.md": formats_index(),
+        **{f"docs/formats/{name}.md": format_page(name) for name in parsers.names()},
+    }
+
+
 def main() -> None:
     """Write everything."""
     importlib.invalidate_caches()
     target = ROOT / "README.md"
     target.write_text(readme(target.read_text(encoding="utf-8")), encoding="utf-8")
-    (ROOT / "docs/reference/cli.md").write_text(cli_reference(), encoding="utf-8")
-    (ROOT / "docs/reference/configuration.md").write_text(configuration_reference(), encoding="utf-8")
+    guide = ROOT / "docs/howto/own-format.md"
+    guide.write_text(own_format(guide.read_text(encoding="utf-8")), encoding="utf-8")
+    folder = ROOT / "docs/formats"
+    folder.mkdir(exist_ok=True)
+    made = pages()
+    for old in folder.glob("*.md"):
+        if f"docs/formats/{old.name}" not in made:
+            old.unlink()
+    for path, text in made.items():
+        (ROOT / path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
