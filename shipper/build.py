@@ -16,7 +16,7 @@ import orjson
 import mappings
 import parsers
 from parsers._contract import Context, Format
-from shipper import __version__
+from shipper import __version__, telemetry
 from shipper.clock import Clock, host_zone, rfc3339
 from shipper.config import (
     Config,
@@ -33,7 +33,7 @@ from shipper.config import (
     cross_check,
 )
 from shipper.errors import ConfigError
-from shipper.formats import AUTO, TEXT, Formats
+from shipper.formats import AUTO, TEXT, Decision, Formats
 from shipper.grouping import LINES, MULTILINE, Framing
 from shipper.logbook import Identity
 from shipper.mapped import MappedFormat, compile_formats
@@ -112,10 +112,10 @@ class Lanes:
         section = self._sections[input_id]
         return _framing(section, self.formats.get(name, section.options).format)
 
-    def decide(self, input_id: str, sample: bytes) -> str:
-        """The format of a stream of an input that begins with `sample`."""
+    def judge(self, input_id: str, sample: bytes) -> Decision:
+        """The format of a stream of an input that begins with `sample`, and how sure that is."""
         section = self._sections[input_id]
-        return self.formats.decide(sample, self.context(input_id), lambda card: _framing(section, card))
+        return self.formats.judge(sample, self.context(input_id), lambda card: _framing(section, card))
 
     def lane(self, input_id: str, name: str) -> Lane:
         """A fresh lane of one input for one format."""
@@ -153,8 +153,13 @@ class Lanes:
             return self.framing(section.id, name)
 
         def decided(sample: bytes) -> str:
-            name = self.decide(section.id, sample)
-            return "" if name == TEXT and self.formats.undecided(sample) else name
+            found = self.judge(section.id, sample)
+            if found.format == TEXT and self.formats.undecided(sample):
+                return ""
+            telemetry.format_decided(
+                input_id=section.id, name=found.format, accepted=found.accepted, records=found.records
+            )
+            return found.format
 
         decide = decided if section.format == "auto" else None
         if isinstance(section, StdinInputSection):

@@ -67,7 +67,7 @@ def explain(config: Config, place: str, name: str, data: bytes) -> list[Row]:
     """
     lanes = Lanes(config, place, os.urandom)
     if name == "auto":
-        name = lanes.decide("parse", data + b"\n")
+        name = lanes.judge("parse", data + b"\n").format
     lane = lanes.lane("parse", name)
     framer = GroupFramer(lanes.framing("parse", name))
     data = next(iter([*framer.feed(data), *framer.flush()]), Record(data, 0, 0)).data

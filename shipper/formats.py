@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import parsers
 from parsers import Context, Format, Operation, Parse, Parser, Rejected, names, syslog
@@ -46,6 +46,28 @@ _TEXT: Final = Parser(
     _refuse,
     _TEXT_DOC,
 )
+
+
+class Decision(NamedTuple):
+    """What `auto` has decided: `accepted` of the `records` looked at are of the format. `generic`: of no particular."""
+
+    format: str
+    accepted: int
+    records: int
+    generic: bool
+
+    @property
+    def share(self) -> float:
+        """How sure it is: the share of the records that the format accepts."""
+        return self.accepted / self.records if self.records else 0.0
+
+
+_GENERIC: Final = ("csv", "kv", "json", "python_logging", SYSLOG, "apache")
+"""Of two generic formats that accept as much, the one that comes later here says more of it."""
+
+
+def _merit(one: Decision) -> tuple[float, bool, int]:
+    return one.share, not one.generic, _GENERIC.index(one.format) if one.format in _GENERIC else -1
 
 
 class Formats:
@@ -122,6 +144,10 @@ class Formats:
         return problems
 
     def decide(self, sample: bytes, ctx: Context, framing: Callable[[Format], Framing] = Framing.of) -> str:
+        """The format that `judge` finds."""
+        return self.judge(sample, ctx, framing).format
+
+    def judge(self, sample: bytes, ctx: Context, framing: Callable[[Format], Framing] = Framing.of) -> Decision:
         """The format of a stream that begins with `sample`: at least one whole line; a cut last one is not looked at.
 
         A format is ruled out by its literals, else it parses the first records, cut as `framing` says. A format that is
@@ -129,7 +155,7 @@ class Formats:
         that accepts most at all, where `json` takes objects that nobody knows. Lines that are none of this are `text`.
         """
         cut: dict[Framing, list[bytes]] = {}
-        accepted: dict[str, float] = {}
+        found: list[Decision] = []
         for name in self.names():
             parser = self._parser(name)
             if not parser.format.auto:
@@ -142,13 +168,11 @@ class Formats:
                 records = cut[how] = _records(sample, how)
             count = sum(not isinstance(parser.parse(record, ctx), Rejected) for record in records)
             if count:
-                accepted[name] = count / len(records)
-        specific = {name: share for name, share in accepted.items() if not self._parser(name).format.generic}
-        if specific and max(specific.values()) >= 0.5:
-            return max(specific, key=specific.__getitem__)
-        if not accepted:
-            return TEXT
-        return max(accepted, key=lambda name: (accepted[name], name in specific))
+                found.append(Decision(name, count, len(records), parser.format.generic))
+        specific = [one for one in found if not one.generic]
+        if specific and max(one.share for one in specific) >= 0.5:
+            return max(specific, key=_merit)
+        return max(found, key=_merit) if found else Decision(TEXT, 0, len(_records(sample, Framing())), generic=True)
 
     def undecided(self, sample: bytes) -> bool:
         """Whether `sample` is nothing but what may be the header of a CSV file: the first row shows the format."""

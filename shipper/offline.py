@@ -10,6 +10,7 @@ from parsers._contract import Rejected
 from shipper.build import Lanes
 from shipper.clock import SystemClock, rfc3339
 from shipper.config import Config
+from shipper.formats import Decision
 from shipper.framing import LineFramer
 from shipper.grouping import Framing, GroupFramer
 from shipper.model import Event, Record
@@ -42,8 +43,12 @@ def read_events(
     *,
     received: float | None = None,
     random_bytes: Callable[[int], bytes] = os.urandom,
+    decided: Callable[[Decision], None] | None = None,
 ) -> Iterator[Event]:
-    """Every event of one stream of bytes; `config` has one input, called `parse`. An unfinished last line counts."""
+    """Every event of one stream of bytes; `config` has one input, called `parse`. An unfinished last line counts.
+
+    `decided` is told what `auto` chose.
+    """
     path, blocks = source
     now = SystemClock().now() if received is None else received
     lanes = Lanes(config, place, random_bytes)
@@ -58,7 +63,10 @@ def read_events(
             begin += block or b""
             if block is not None and len(begin) < SAMPLE:
                 continue
-            name = lanes.decide("parse", _sample(begin))
+            found = lanes.judge("parse", _sample(begin))
+            if decided is not None:
+                decided(found)
+            name = found.format
             lane, framer = lanes.lane("parse", name), GroupFramer(lanes.framing("parse", name))
             records = framer.feed(begin)
             if block is None:

@@ -123,6 +123,12 @@ def input_loss(*, input_id: str, path: str, offset: int, seen: int | None) -> No
     _log.error("input: bytes lost before they could be read", input=input_id, path=path, offset=offset, seen_size=seen)
 
 
+def format_decided(*, input_id: str, name: str, accepted: int, records: int) -> None:
+    """`auto` has chosen for one stream, for good; `accepted` of the first `records` are of that format."""
+    tell = _log.info if accepted * 10 >= records * 9 else _log.warning
+    tell("format decided", input=input_id, format=name, accepted=accepted, of=records)
+
+
 def line_left(*, input_id: str, path: str, offset: int, length: int) -> None:
     """`--once` left an unfinished last line."""
     _log.warning("unfinished last line left unread", input=input_id, path=path, offset=offset, length=length)

@@ -6,15 +6,20 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
 
 from shipper import __version__
-from shipper.commands._common import config_option, configuration, json_option, print_json, table, write_lines
+from shipper.commands._common import config_option, configuration, json_option, print_json, safe, table, write_lines
 from shipper.config import Config, StdinInputSection
 from shipper.errors import UsageError
+
+if TYPE_CHECKING:
+    from shipper.formats import Decision
 
 
 def _reader(config: Config, place: str, name: str, timezone: str | None) -> tuple[Config, str]:
@@ -36,8 +41,14 @@ def parse(name: str, timezone: str | None, config_path: Path | None, files: tupl
     for file in files or ("-",):
         with _blocks(file) as source:
             write_lines(
-                orjson.dumps(event, option=orjson.OPT_SORT_KEYS) for event in read_events(config, place, name, source)
+                orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
+                for event in read_events(config, place, name, source, decided=partial(_tell, source[0]))
             )
+
+
+def _tell(file: str, found: Decision) -> None:
+    """What `auto` chose, and how sure that is."""
+    click.echo(f"{safe(file)}: {found.format} ({found.accepted} of the first {found.records} records)", err=True)
 
 
 @contextlib.contextmanager

@@ -439,3 +439,10 @@ def test_a_bug_ends_with_70_and_never_with_a_verdict(alone, monkeypatch):
     done = inside("parse", alone / "a.log")
     assert done.code == 70
     assert "internal error" in done.err
+
+
+def test_parse_says_on_standard_error_what_auto_chose_and_how_sure_that_is(alone):
+    (alone / "a.log").write_text('{"who":"kim"}\nnoise\n')
+    done = run("parse", "a.log", home=alone)
+    assert "a.log: json (1 of the first 2 records)" in done.err
+    assert len(done.out.splitlines()) == 2

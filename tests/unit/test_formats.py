@@ -181,3 +181,22 @@ def test_an_own_format_can_stand_inside_syslog():
 def test_a_wrong_inner_format_is_a_configuration_error(inner):
     with pytest.raises(ConfigError):
         FORMATS.get("syslog", {"inner": inner})
+
+
+def test_a_decision_says_how_sure_it_is():
+    found = FORMATS.judge(ECS * 3 + b"noise\n", CTX)
+    assert (found.format, found.accepted, found.records, found.share) == ("ecs", 3, 4, 0.75)
+    assert FORMATS.judge(b"", CTX) == ("text", 0, 0, True) and FORMATS.judge(b"", CTX).share == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        (b"Feb  3 10:30:02 web1 app: user=kim ip=192.0.2.7\n", "syslog"),
+        (b"user=kim ip=192.0.2.7 msg=hello\n", "kv"),
+        (b"2026-02-03 10:30:00,123 INFO hr.pay: saved id=7 by=kim\n", "python_logging"),
+        (b"when,who,what\n2026-02-03,kim,login\n", "csv"),
+    ],
+)
+def test_of_several_formats_that_take_anything_the_one_that_says_most_is_taken(sample, expected):
+    assert FORMATS.decide(sample, CTX) == expected
