@@ -6,11 +6,10 @@ import re
 from functools import cache, lru_cache
 from typing import Any, Final
 
-from parsers._contract import ABSENT, UNKNOWN, Change, Operation
-from parsers._json import Number, is_text, peek, snake
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, UNKNOWN, Change, Operation
+from parsers._json import is_text, snake
 from parsers._secrets import DROPPED, is_secret
 
-_NO_CHANGE_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 _UPDATES: Final = frozenset(
     {"field.update", "config.update", "user.update", "group.update", "role.update", "app.update"}
 )
@@ -194,7 +193,7 @@ def settle(op: Operation) -> None:
     if op.changes and action == "log.message":
         op.action = "config.update"
     if not op.changes and op.action in _UPDATES:
-        op.missing = _NO_CHANGE_TOLD
+        op.missing = CHANGE_NOT_TOLD
 
 
 def _token(op: Operation) -> None:
@@ -210,13 +209,3 @@ def _token(op: Operation) -> None:
 
 def _nothing(value: Any) -> bool:
     return value is ABSENT or value is None or value is UNKNOWN or (isinstance(value, str) and value == "")
-
-
-def hide_attributes(attributes: Any) -> None:
-    """Drop the values of secrets in a list of `{"name": …, "value": …}`."""
-    if not isinstance(attributes, list):
-        return
-    for entry in attributes:
-        name = peek(entry, "name") if isinstance(entry, dict) else None
-        if is_text(name) and is_secret(name) and isinstance(entry.get("value"), str | Number):
-            entry["value"] = DROPPED

@@ -16,7 +16,7 @@ _HEAD: Final = re.compile(
     rb" msg=audit\(([0-9]{1,12}(?:\.[0-9]{1,9})?):([0-9]{1,20})\): ?"
 )
 _PAIR: Final = re.compile(
-    r"([A-Za-z_][A-Za-z0-9_.-]{0,99}(?:\[[0-9]{1,6}\])?)=(\"[^\"]*+\"?|\{[^}]*+\}?|'[^']*+'?|[^\s\"]*+)"
+    r"(?<![A-Za-z0-9_.-])([A-Za-z_][A-Za-z0-9_.-]{0,99}(?:\[[0-9]{1,6}\])?)=(\"[^\"]*+\"?|\{[^}]*+\}?|'[^']*+'?|[^\s\"]*+)"
 )
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+").fullmatch
 _ENRICHED: Final = "\x1d"
@@ -79,9 +79,9 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
 }
 # Records that tell more of a system call, and nothing of their own.
 ANNEXES: Final = frozenset((
-    "SYSCALL", "PATH", "CWD", "PROCTITLE", "EXECVE", "SOCKADDR", "EOE", "BPRM_FCAPS", "SOCKETCALL", "IPC", "IPC_SET_PERM",
-    "FD_PAIR", "MQ_OPEN", "MQ_SENDRECV", "MQ_NOTIFY", "MQ_GETSETATTR", "CAPSET", "MMAP", "OPENAT2", "OBJ_PID",
-    "MAC_TASK_CONTEXTS", "MAC_OBJ_CONTEXTS",
+    "SYSCALL", "PATH", "CWD", "PROCTITLE", "EXECVE", "SOCKADDR", "EOE", "BPRM_FCAPS", "SOCKETCALL", "IPC",
+    "IPC_SET_PERM", "FD_PAIR", "MQ_OPEN", "MQ_SENDRECV", "MQ_NOTIFY", "MQ_GETSETATTR", "CAPSET", "MMAP", "OPENAT2",
+    "OBJ_PID", "MAC_TASK_CONTEXTS", "MAC_OBJ_CONTEXTS",
 ))  # fmt: skip
 _ACCOUNTS: Final = frozenset(("ADD_USER", "DEL_USER"))
 _GROUPS: Final = frozenset(("ADD_GROUP", "DEL_GROUP"))
@@ -186,7 +186,7 @@ def _line(data: bytes) -> Line | None:
 
 
 def _pairs(text: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """(name, value as written) of each pair, and what stands between them. `op=` and `text=` go on up to the next pair."""
+    """(name, value as written) of each pair, and what stands between them. `op=` and `text=` go on to the next one."""
     found: list[tuple[str, str]] = []
     between: list[str] = []
     end = 0

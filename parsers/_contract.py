@@ -44,6 +44,9 @@ UNKNOWN: Final = _Mark("UNKNOWN")
 SECRET: Final = _Mark("SECRET")
 """A value that a parser dropped because it is a secret: the state is `value`, the redaction `drop`."""
 
+CHANGE_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
+"""`Operation.missing` of an edit of which the source says only that it happened."""
+
 
 class Rejected(NamedTuple):
     """A record that the format does not understand: it becomes an event of kind `pipeline_error`.
@@ -148,6 +151,12 @@ class Gives(NamedTuple):
     """Some of its events are `auth.login`, `session.start`, or their like."""
     exports: str = NONE
     """Some of its events are `data.export`, `data.read`, `report.run` or `file.download`."""
+
+    @classmethod
+    def of(cls, native: str, inferred: str = "") -> Gives:
+        """From the names of what the source says and of what follows from something else: `Gives.of("who when ip")`."""
+        told = {**dict.fromkeys(native.split(), NATIVE), **dict.fromkeys(inferred.split(), INFERRED)}
+        return cls(**told)
 
 
 @dataclass(frozen=True, slots=True)

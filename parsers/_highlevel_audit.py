@@ -6,13 +6,11 @@ import re
 from typing import Any, Final
 
 from parsers import _csv
-from parsers._contract import Change, Operation, Rejected, Time
+from parsers._contract import CHANGE_NOT_TOLD, Change, Operation, Rejected, Time
 from parsers._json import clean_ip, is_text, same, snake
 from parsers._old_new import take_changes
-from parsers._pairs import tidy
 from parsers._rows import row_action
 from parsers._secrets import hide_secrets
-from parsers._snapshots import CHANGE_NOT_TOLD
 from parsers._urls import clean_urls
 from parsers._values import diff, unwrap_json
 
@@ -106,7 +104,6 @@ def entry(record: bytes, layout: Any) -> list[Operation] | Rejected:
     op.no_change = bool(op.changes) and all(same(change.old, change.new) for change in op.changes)
     op.raw = {name: value for name, value in left.items() if value != ""}
     clean_urls(op.raw)
-    tidy(op)
     hide_secrets(op)
     return [op]
 

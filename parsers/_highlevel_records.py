@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import Operation, Time
+from parsers._contract import CHANGE_NOT_TOLD, Operation, Time
 from parsers._json import is_text, peek, scalar_text, snake, take, take_text, take_time
-from parsers._named_properties import named_properties
-from parsers._pairs import tidy
-from parsers._snapshots import CHANGE_NOT_TOLD, full_name
+from parsers._pairs import named_properties
+from parsers._snapshots import full_name
 from parsers._urls import clean_urls
 
 _ADDED: Final = ("dateAdded", "createdAt")
@@ -74,7 +73,7 @@ def snapshot(item: dict[str, Any], kind: str) -> Operation:
     if kind == "user":
         account(op, item)
     op.values = values_of(op, item)
-    return tidy(op)
+    return op
 
 
 def values_of(op: Operation, body: dict[str, Any]) -> dict[str, Any]:

@@ -105,6 +105,11 @@ def decode(record: bytes) -> Any | Rejected:
     return value
 
 
+def decode_text(text: str) -> Any | Rejected:
+    """`decode` for a text, as a member or a column holds it; one with a lone surrogate is refused as no UTF-8."""
+    return decode(text.encode(errors="surrogatepass"))
+
+
 def _why(record: bytes) -> Rejected:
     """The reason in our own words: a decoder's message changes with its version and may quote the text."""
     if not record.strip():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import Change, Operation
+from parsers._contract import CHANGE_NOT_TOLD, Change, Operation
 from parsers._json import is_text, peek, scalar_text, snake, take, take_ip, take_text, take_time
 from parsers._old_new import take_changes
-from parsers._pairs import tidy
-from parsers._snapshots import CHANGE_NOT_TOLD
 
 _MEMBERS: Final = ("uuid", "triggeredAt", "actor", "organizationId", "organization", "team", "targetId")
 
@@ -91,7 +89,7 @@ def entry(item: dict[str, Any]) -> Operation:
             op.fields["trail.automation.scenario.id"] = op.object_id
     _what(op, item)
     op.raw = item
-    return tidy(op)
+    return op
 
 
 def _what(op: Operation, item: dict[str, Any]) -> None:

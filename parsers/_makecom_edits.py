@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, SECRET, UNKNOWN, Change, Operation, Rejected
 from parsers._json import is_text, scalar_text, take, take_text, take_time
 from parsers._old_new import pair_of, take_changes
-from parsers._pairs import ODD, named, tidy
+from parsers._pairs import ODD, named
 from parsers._rows import compare
 from parsers._secrets import DROPPED, hidden, is_secret
-from parsers._snapshots import CHANGE_NOT_TOLD
-from parsers._urls import clean_url, clean_urls
+from parsers._urls import clean_text, clean_urls
 
 _DEEPEST: Final = 64
 
@@ -134,7 +133,7 @@ def _variable(row: dict[str, Any], called: str | None) -> Operation:
     if not told:
         del row["diffObject"]
     op.raw = row
-    return tidy(op)
+    return op
 
 
 # -- blueprints -------------------------------------------------------------------------------------------------------
@@ -365,7 +364,7 @@ def _orders(old: dict[str, list[str]], new: dict[str, list[str]]) -> list[Change
 def _cleaned(op: Operation) -> Operation:
     clean_urls(op.raw)
     op.changes = [_clean_change(change) for change in op.changes]
-    return tidy(op)
+    return op
 
 
 def _clean_change(change: Change) -> Change:
@@ -378,7 +377,7 @@ def _clean_change(change: Change) -> Change:
 
 def _clean(value: Any) -> Any:
     if is_text(value):
-        return clean_url(value)
+        return clean_text(value)
     if isinstance(value, dict | list):
         clean_urls(value)
     return value

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from parsers._contract import Operation, Time
 from parsers._json import SAFE_INTEGER, is_text, peek, scalar_text, take, take_text, take_time
-from parsers._pairs import tidy
+from parsers._secrets import hide_secrets
 from parsers._urls import clean_urls
 
 _SCENARIO: Final = re.compile(r"_scenario\.(\d+)\.").search
@@ -195,4 +195,5 @@ def _request(op: Operation, item: dict[str, Any], holder: tuple[str, ...]) -> No
 def _cleaned(op: Operation) -> Operation:
     """What others sent is full of what lets somebody in: secrets in pairs, in headers and in addresses."""
     clean_urls(op.raw)
-    return tidy(op, _COOKIES)
+    hide_secrets(op, _COOKIES)
+    return op

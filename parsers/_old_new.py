@@ -1,4 +1,4 @@
-"""Old and new values in objects whose shape the vendor does not document: what reads as a change becomes one. Pure.
+"""Old and new values in objects of a shape that is not documented: what reads as a change becomes one. Pure.
 
 Recognised: `{"name": {"old": …, "new": …}}`, `{"before": {…}, "after": {…}}`, `{"changes": [{"field": …, "old": …,
 "new": …}]}`, and other usual words for the two sides (`from` and `to`, `oldValue` and `newValue` …) in their place.

@@ -1,39 +1,15 @@
-"""Lists of `{name, value}` objects, and the secrets that hide in them, in nested values and in URLs. Pure.
-
-`hide_secrets` goes by the names of members. In `{"Name": "Password", "Value": "x"}` the name is itself a value, and
-what a parser puts into `values` or a change may be an object with a secret deep inside: `tidy` looks there.
-"""
+"""Lists of `{name, value}` objects as one object, and small moves that the JSON of APIs asks for. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from parsers._contract import ABSENT, SECRET, Operation, Rejected
-from parsers._json import decode, is_text, peek, scalar_text, take, take_text
-from parsers._secrets import DROPPED, is_secret
+from parsers._contract import ABSENT, Operation, Rejected
+from parsers._json import decode_text, is_text, peek, scalar_text, take, take_text
 
 ODD: Final = "@odd"
 """Name, among the named ones, for the entries of a list that are no pair of a name and a value."""
-
-_NAMES: Final = ("Name", "name", "Key", "key", "displayName", "parameterKey", "ParameterKey")
-_VALUES: Final = ("Value", "value", "NewValue", "OldValue", "newValue", "oldValue", "parameterValue", "ParameterValue")
-_DEEPEST: Final = 64
-
-_TELLING: Final = (
-    r"[A-Za-z0-9_.%-]{0,60}"
-    r"(?:token|code|password|passwd|pwd|secret|signature|assertion|samlresponse|samlrequest|ticket|key|sig)"
-)
-_in_url: Final = re.compile(rf"([?&;#]{_TELLING}=)[^&;#\s\"'<>]+", re.IGNORECASE).sub
-_login_in_url: Final = re.compile(r"(://[^/:@\s]{0,200}:)[^/@\s]{1,500}@").sub
-
-
-def clean_url(text: str) -> str:
-    """A URL, or a text that holds some, without the values of parameters that are tokens, codes, keys or passwords."""
-    if "=" in text:
-        text = _in_url(rf"\1{DROPPED}", text)
-    return _login_in_url(rf"\1{DROPPED}@", text) if "@" in text else text
 
 
 def named(entries: Sequence[Any], name: str = "Name", values: Collection[str] = ("Value",)) -> dict[str, Any]:
@@ -64,6 +40,33 @@ def take_named(
         return None
     source[member] = found = named(entries, name, values)
     return found
+
+
+def named_properties(body: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The record with its lists of custom fields as one value per field, so that each is found by its name.
+
+    `{"custom_fields": [{"id": "7", "content": "x"}]}` is `{"custom_fields.7": "x"}`. A list of any other shape, or one
+    in which a name comes twice, stays as it is.
+    """
+    for name in names:
+        properties = body.get(name)
+        if not isinstance(properties, list) or not properties:
+            continue
+        named: dict[str, Any] = {}
+        for entry in properties:
+            label = next((label for label in ("key", "id") if isinstance(entry, dict) and _named(entry, label)), None)
+            if label is None or len(entry) != 2 or f"{name}.{entry[label]}" in named.keys() | body.keys():
+                break
+            named[f"{name}.{entry[label]}"] = next(value for key, value in entry.items() if key != label)
+        else:
+            del body[name]
+            body |= named
+    return body
+
+
+def _named(entry: dict[str, Any], label: str) -> bool:
+    value = entry.get(label)
+    return scalar_text(value) is not None if label == "id" else is_text(value)
 
 
 def take_first(op: Operation, source: dict[str, Any], *wanted: tuple[str, tuple[str, ...]]) -> None:
@@ -103,53 +106,5 @@ def inner_json(text: Any) -> dict[str, Any] | Rejected:
     """The JSON object in a text, as exports carry it in a column."""
     if not is_text(text):
         return Rejected("no text that holds JSON")
-    try:
-        value = decode(text.encode())
-    except UnicodeEncodeError:
-        return Rejected("not UTF-8")
-    if isinstance(value, Rejected):
-        return value
-    return value if isinstance(value, dict) else Rejected("no JSON object")
-
-
-def tidy(op: Operation, also: Collection[str] = ()) -> Operation:
-    """Drop secrets in pairs, deep in values, and in members whose lower-case name is in `also`."""
-    _clean(op.raw, also, 0)
-    _clean(op.values, also, 0)
-    for position, change in enumerate(op.changes):
-        if change.field.rpartition(".")[2].lower() in also:
-            op.changes[position] = change._replace(old=_dropped(change.old), new=_dropped(change.new))
-        else:
-            _clean(change.old, also, 0)
-            _clean(change.new, also, 0)
-    return op
-
-
-def _dropped(value: Any) -> Any:
-    return SECRET if value and isinstance(value, str | int | float | list | dict) else value
-
-
-def _clean(holder: Any, also: Collection[str], depth: int) -> None:
-    if depth > _DEEPEST:
-        return
-    if isinstance(holder, list):
-        for value in holder:
-            if isinstance(value, dict | list):
-                _clean(value, also, depth + 1)
-        return
-    if not isinstance(holder, dict):
-        return
-    for key in _NAMES:
-        name = holder.get(key)
-        if isinstance(name, str) and (is_secret(name) or name.lower() in also):
-            for other in _VALUES:
-                if holder.get(other) not in (None, "", [], {}):
-                    holder[other] = DROPPED
-    for name, value in holder.items():
-        if isinstance(value, dict | list):
-            if value and (name.lower() in also or (isinstance(value, list) and is_secret(name))):
-                holder[name] = DROPPED
-            else:
-                _clean(value, also, depth + 1)
-        elif isinstance(value, str) and value and (name.lower() in also or is_secret(name)):
-            holder[name] = DROPPED
+    value = decode_text(text)
+    return value if isinstance(value, dict | Rejected) else Rejected("no JSON object")

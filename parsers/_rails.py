@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 from parsers._contract import Rejected
-from parsers._json import Number, decode, is_text
+from parsers._json import Number, decode_text, is_text
 from parsers._rows import kept_text
 from parsers._text import unescape
 
@@ -46,11 +46,7 @@ def columns(value: Any) -> tuple[dict[str, Any], Any]:
     if value.startswith("---"):
         found = _yaml(value)
         return ({}, kept_text(value)) if found is None else found
-    try:
-        data = value.encode()
-    except UnicodeEncodeError:
-        return {}, kept_text(value)
-    decoded = decode(data)
+    decoded = decode_text(value)
     if isinstance(decoded, dict):
         return decoded, None
     return {}, (kept_text(value) if isinstance(decoded, Rejected) else value)

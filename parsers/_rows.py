@@ -1,6 +1,6 @@
-"""Rows of application audit tables and of change data capture: what their formats share. Pure.
+"""Rows of audit tables and of change data capture: states, actions on accounts, people, keys, classes, texts. Pure.
 
-Two states of a row, what an account's change amounts to, names of classes, people in one text column, JSON in texts.
+For formats whose record is a row of a table that an application or a database writes.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
-from parsers._contract import ABSENT, UNKNOWN, Change, Operation, Rejected
-from parsers._json import Items, Number, decode, each, is_text, same, scalar_text, snake, take_text
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, UNKNOWN, Change, Operation, Rejected
+from parsers._json import Items, Number, decode_text, each, is_text, same, scalar_text, snake
+from parsers._pairs import take_first
 from parsers._secrets import DROPPED, is_secret
 from parsers._values import diff
-
-NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 
 _ACCOUNTS: Final = frozenset({"user", "account_user", "user_account"})
 _ROLE: Final = re.compile(
@@ -27,9 +26,6 @@ _NOTHING: Final = frozenset({"", "0", "False", "false", "f", "None", "null"})
 
 _parts = re.compile(r"[.:\\/$]+").split
 _named = re.compile(r"(?<![\w-])([A-Za-z_][\w-]{0,60})[\"']?[ \t]{0,9}[:=]").finditer
-_parameter = re.compile(r"((?:^|[?&;])([^=&;?#]{1,200})=)([^&;#]+)").sub
-_LETS_IN: Final = frozenset({"token", "key", "sig", "signature", "jwt", "code", "otp", "pass", "auth", "ticket"})
-"""Names of URL parameters whose values let somebody in, though as names of columns they would tell nothing."""
 
 
 def compare(
@@ -96,7 +92,7 @@ def set_new_row(op: Operation, row: dict[str, Any], options: Mapping[str, Any], 
     With the option `each_column` each column that is not in the key is told as changed, though most are not.
     """
     if options.get("each_column") is not True:
-        op.values, op.missing = row, NOT_TOLD
+        op.values, op.missing = row, CHANGE_NOT_TOLD
         return
     op.changes = [Change(name, UNKNOWN, row[name], derivation="new_only") for name in row if name and name not in key]
     op.values = {name: value for name, value in row.items() if not name or name in key}
@@ -136,11 +132,8 @@ def set_person(op: Operation, text: str | None) -> None:
 
 
 def take_fields(op: Operation, source: dict[str, Any], names: Mapping[str, str]) -> None:
-    """Pop members that are texts or numbers into fields: member -> field; the first of several for a field wins."""
-    for name, target in names.items():
-        text = None if target in op.fields else take_text(source, name)
-        if text is not None:
-            op.fields[target] = text
+    """`take_first` for a table: column -> field."""
+    take_first(op, source, *((target, (name,)) for name, target in names.items()))
 
 
 def drop_empty(source: dict[str, Any], names: Iterable[str]) -> None:
@@ -154,26 +147,13 @@ def from_text(value: Any) -> Any:
     """The JSON in a text column; a text that is no JSON stays, unless the name of a secret stands in it."""
     if not is_text(value):
         return value
-    try:
-        found = decode(value.encode())
-    except UnicodeEncodeError:
-        return value
+    found = decode_text(value)
     return kept_text(value) if isinstance(found, Rejected) else found
 
 
 def kept_text(text: str) -> str:
     """A text that no parser could read into members, dropped whole where it names a secret and then gives a value."""
     return DROPPED if any(is_secret(found[1]) for found in _named(text)) else text
-
-
-def clean_url(text: str) -> str:
-    """A URL or its query without the values of parameters that let somebody in."""
-
-    def without(match: re.Match[str]) -> str:
-        name = match[2]
-        return match[1] + DROPPED if name.lower() in _LETS_IN or is_secret(name) else match[0]
-
-    return _parameter(without, text) if "=" in text else text
 
 
 def each_row(

@@ -1,12 +1,14 @@
-"""Secrets in values: a parser drops them itself, so that no policy and no later stage can let them out. Pure.
+"""Secrets by the names of members, also in `{name, value}` pairs: parsers drop them themselves. Pure.
 
-What stays of a changed password is that it changed: a value becomes `SECRET`; null and absent stay, so that the
-direction of the change can still be told.
+So no policy and no later stage can let them out. What stays of a changed password is that it changed: a value becomes
+`SECRET`; null and absent stay, so that the direction of the change can still be told. Texts have no members:
+`_urls.py` and `_commands.py` look into those.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, Final
 
@@ -27,9 +29,25 @@ _SECRET: Final = re.compile(
     r")s?(?: c)?$"
 ).search
 
+_PAIR_NAMES: Final = ("Name", "name", "Key", "key", "displayName", "parameterKey", "ParameterKey")
+_PAIR_VALUES: Final = frozenset(
+    {"Value", "value", "NewValue", "OldValue", "newValue", "oldValue", "parameterValue", "ParameterValue"}
+)
+_DEEPEST: Final = 64
+
+
+_PARTS: Final = ("pass", "pwd", "secret", "key", "token", "code", "string", "authorization", "cookie")
+"""One of these is in every name of a secret."""
+
 
 @lru_cache(maxsize=8192)
 def _is_secret(name: str) -> bool:
+    lower = name.lower()
+    for part in _PARTS:
+        if part in lower:
+            break
+    else:
+        return False
     return _SECRET(_HUMP.sub(" ", name).strip().lower()) is not None
 
 
@@ -43,20 +61,24 @@ def hidden(value: Any) -> Any:
     return value if value is None or value is ABSENT or value is UNKNOWN or value in ("", [], {}) else SECRET
 
 
-def hide_secrets(op: Operation) -> None:
-    """Drop the values of secrets from an operation's changes, values and raw members, by their names, however deep."""
+def hide_secrets(op: Operation, also: Collection[str] = ()) -> None:
+    """Drop the values of secrets from an operation's changes, values and raw members, by their names, however deep.
+
+    `also`: further names, in lower case, that hold secrets in this source.
+    """
     for position, change in enumerate(op.changes):
-        if is_secret(_last(change.field)) and change.old != change.new:
+        name = _last(change.field)
+        if (is_secret(name) or name.lower() in also) and change.old != change.new:
             op.changes[position] = change._replace(
                 old=hidden(change.old), new=hidden(change.new), old_label=None, new_label=None
             )
         else:
             for side in (change.old, change.new):
                 if isinstance(side, dict | list):
-                    _clean(side, 0)
+                    _clean(side, also, 0)
     for holder in (op.values, op.raw):
         if holder:
-            _clean(holder, 0)
+            _clean(holder, also, 0)
 
 
 def _last(path: str) -> str:
@@ -64,18 +86,32 @@ def _last(path: str) -> str:
     return path.rpartition(".")[2].partition("[")[0] if "." in path or "[" in path else path
 
 
-def _clean(holder: Any, depth: int) -> None:
+def _clean(holder: Any, also: Collection[str], depth: int) -> None:
     """Walk objects and arrays; decoded records are at most 64 levels deep."""
     if isinstance(holder, dict):
+        if not _PAIR_VALUES.isdisjoint(holder):
+            _clean_pair(holder, also)
         for name, value in holder.items():
             if isinstance(value, dict | list):
-                if value and isinstance(value, list) and is_secret(name) and not isinstance(value[0], dict):
+                if value and ((isinstance(value, list) and is_secret(name)) or (also and name.lower() in also)):
                     holder[name] = DROPPED
-                elif depth < 64:
-                    _clean(value, depth + 1)
-            elif value is not None and value != "" and value is not True and value is not False and is_secret(name):
+                elif depth < _DEEPEST:
+                    _clean(value, also, depth + 1)
+            elif value is None or value == "" or value is True or value is False:
+                continue
+            elif is_secret(name) or (also and name.lower() in also):
                 holder[name] = DROPPED
     else:
         for value in holder:
-            if isinstance(value, dict | list) and depth < 64:
-                _clean(value, depth + 1)
+            if isinstance(value, dict | list) and depth < _DEEPEST:
+                _clean(value, also, depth + 1)
+
+
+def _clean_pair(holder: dict[str, Any], also: Collection[str]) -> None:
+    """In `{"Name": "Password", "Value": "x"}` the name that tells is itself a value."""
+    for key in _PAIR_NAMES:
+        name = holder.get(key)
+        if isinstance(name, str) and (is_secret(name) or name.lower() in also):
+            for other in _PAIR_VALUES:
+                if holder.get(other) not in (None, "", [], {}):
+                    holder[other] = DROPPED

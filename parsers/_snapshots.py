@@ -1,4 +1,4 @@
-"""Records that a webhook sends whole: their members as values by dotted name, and changes without values. Pure."""
+"""Records that a webhook sends whole: members as values by dotted name, custom fields, names of what changed. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any, Final
 from parsers._contract import UNKNOWN, Change
 from parsers._json import Number, is_text
 
-CHANGE_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
-"""`Operation.missing` of an edit of which the source says only that it happened."""
 _CUSTOM: Final = frozenset({"custom_fields", "customFields"})
-DEEPEST: Final = 6
+_DEEPEST: Final = 6
 """Objects deeper than this stay objects: their names would be longer than what they say."""
 
 
@@ -27,7 +25,7 @@ def flat(body: dict[str, Any]) -> dict[str, Any]:
 def _fill(values: dict[str, Any], body: dict[str, Any], path: str, depth: int) -> None:
     for name, member in body.items():
         dotted = f"{path}.{name}" if path else name
-        if isinstance(member, dict) and member and depth < DEEPEST:
+        if isinstance(member, dict) and member and depth < _DEEPEST:
             _fill(values, member, dotted, depth + 1)
             continue
         unique, count = dotted, 1

@@ -1,4 +1,4 @@
-"""Text for parsers: escapes in one pass, `key=value` lists, and the two syslog headers. Pure.
+"""Text for parsers: escapes in one pass, `key=value` lists, epochs, and the two syslog headers. Pure.
 
 Nothing here backtracks without a bound: each pattern is either linear or limited by a length.
 """
@@ -6,7 +6,7 @@ Nothing here backtracks without a bound: each pattern is either linear or limite
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from parsers._contract import Rejected, Time
 
@@ -49,7 +49,10 @@ def unescape(text: str) -> str:
     return _escapes(_unescaped, text) if "\\" in text else text
 
 
-_pair = re.compile(r'([^\s=,;"]{1,128})=(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*))(?=[\s,;]|$)', re.DOTALL)
+# A key begins where a word does, so that a long text without a pair is passed over once, not once for each letter.
+_pairs = re.compile(
+    r'(?<![^\s,;])([^\s=,;"]{1,128}+)=(?:"((?:[^"\\]|\\.)*+)"|([^\s,;"]*+))(?=[\s,;]|$)', re.DOTALL
+).finditer
 _SEPARATORS: Final = " \t\r\n,;"
 
 
@@ -62,21 +65,30 @@ def key_values(text: str) -> tuple[dict[str, str | list[str]], str]:
     found: dict[str, str | list[str]] = {}
     rest: list[str] = []
     end = 0
-    for match in _pair.finditer(text):
+    for match in _pairs(text):
         if match.start() > end:
             rest.append(text[end : match.start()].strip(_SEPARATORS))
         end = match.end()
         quoted = match[2]
-        value = match[3] if quoted is None else unescape(quoted)
-        have = found.get(match[1])
-        if have is None:
-            found[match[1]] = value
-        elif isinstance(have, list):
-            have.append(value)
-        else:
-            found[match[1]] = [have, value]
+        add(found, match[1], match[3] if quoted is None else unescape(quoted))
     rest.append(text[end:].strip(_SEPARATORS))
     return found, " ".join(part for part in rest if part)
+
+
+def add(found: dict[str, Any], name: str, value: str) -> None:
+    """Put a pair into a dict; a name that comes again makes a list."""
+    have = found.get(name)
+    if have is None:
+        found[name] = value
+    elif isinstance(have, list):
+        have.append(value)
+    else:
+        found[name] = [have, value]
+
+
+def epoch(digits: str) -> Time:
+    """Seconds, milli- or microseconds since the epoch, told by the count of digits."""
+    return Time(int(digits), "epoch_s" if len(digits) <= 10 else "epoch_ms" if len(digits) <= 13 else "epoch_us")
 
 
 class Header(NamedTuple):
@@ -191,14 +203,6 @@ def _structured(record: bytes, start: int) -> tuple[dict[str, dict[str, str | li
             return found, -1
         values = found.setdefault(element[1].decode("ascii"), {})
         for parameter in _parameter(element[2]):
-            name = parameter[1].decode("ascii")
-            value = readable(_sd_escape(rb"\1", parameter[2]))
-            have = values.get(name)
-            if have is None:
-                values[name] = value
-            elif isinstance(have, list):
-                have.append(value)
-            else:
-                values[name] = [have, value]
+            add(values, parameter[1].decode("ascii"), readable(_sd_escape(rb"\1", parameter[2])))
         end = element.end()
     return (found, end) if end > start and record[end : end + 1] in {b" ", b""} else (found, -1)

@@ -1,4 +1,4 @@
-"""Two states of a record, compared; and values that hide in texts. Pure.
+"""Two states of a record, compared; and JSON values that hide in texts. Pure.
 
 A source that gives a whole row before and after (history tables, change data capture) changed only what differs.
 """
@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from parsers._contract import ABSENT, Change, Rejected
-from parsers._json import Number, decode, same
+from parsers._json import Number, decode_text, same
 
 
 def diff(
@@ -68,9 +68,5 @@ def unwrap_json(text: Any) -> Any:
     """
     if not isinstance(text, str) or isinstance(text, Number) or not text[:1] or text[:1] not in '"[{tfn-0123456789':
         return text
-    try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        return text
-    value = decode(data)
+    value = decode_text(text)
     return text if isinstance(value, Rejected) else value

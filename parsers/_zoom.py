@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import UNKNOWN, Change, Operation
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Operation
 from parsers._json import scalar_text, snake, take_text, take_time
 from parsers._secrets import DROPPED, hidden
-from parsers._urls import clean_url
+from parsers._urls import clean_text
 
 UPDATES: Final = frozenset({"field.update", "config.update", "user.update", "group.update", "role.update"})
 BY_THE_OBJECT: Final = frozenset({"user.signed_in", "user.signed_out"})
@@ -147,7 +147,7 @@ _LONGEST: Final = 20_000
 
 def logged(item: dict[str, Any]) -> Operation:
     """One row of the operation logs report."""
-    detail = clean_url(str(item.pop("operation_detail"))).strip()
+    detail = clean_text(str(item.pop("operation_detail"))).strip()
     category, verb = take_text(item, "category_type"), take_text(item, "action")
     op = Operation(action="log.message", kind="operation", time=take_time(item, "time"))
     op.code = " ".join(text for text in (verb, category) if text) or None
@@ -172,7 +172,7 @@ def logged(item: dict[str, Any]) -> Operation:
     else:
         op.message = detail
     if op.action in UPDATES:
-        op.missing = ("trail.change.field", "trail.change.old", "trail.change.new")
+        op.missing = CHANGE_NOT_TOLD
     return op
 
 

@@ -38,10 +38,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import INFERRED, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, scalar_text, snake, take, take_text, take_time
 from parsers._secrets import DROPPED
-from parsers._snapshots import CHANGE_NOT_TOLD, flat, full_name, split_custom_fields
+from parsers._snapshots import flat, full_name, split_custom_fields
 
 FORMAT: Final = Format(
     name="ashby",
@@ -49,7 +49,7 @@ FORMAT: Final = Format(
     vendor="Ashby",
     title="Ashby, webhooks",
     missing=("source.ip", "trail.session.id", "trail.interface"),
-    gives=Gives(who=INFERRED, when=INFERRED, field=NATIVE, new=NATIVE, exports=NATIVE),
+    gives=Gives.of("field new exports", "who when"),
 )
 LITERALS: Final = (b'"action"',)
 

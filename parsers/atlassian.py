@@ -44,7 +44,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from parsers import _atlassian
-from parsers._contract import NATIVE, NONE, Context, Format, Gives, Operation, Rejected, Time
+from parsers._contract import Context, Format, Gives, Operation, Rejected, Time
 from parsers._json import each, is_text, peek, read, scalar_text, take, take_ip, take_text, take_time
 
 FORMAT: Final = Format(
@@ -53,10 +53,7 @@ FORMAT: Final = Format(
     vendor="Atlassian",
     title="Atlassian, audit logs of Jira, Confluence, Data Center and the organization",
     missing=("trail.session.id", "user_agent.original"),
-    gives=Gives(
-        who=NATIVE, when=NATIVE, ip=NATIVE, session=NONE, field=NATIVE, old=NATIVE, new=NATIVE, logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip field old new logins exports"),
 )  # fmt: skip
 LITERALS: Final = (
     b'"objectItem"', b'"eventSource"', b'"creationDate"', b'"affectedObjects"', b'"attributes"', b'"records"',
@@ -177,7 +174,6 @@ def _datacenter(item: dict[str, Any]) -> Operation:
     op.action = _atlassian.described(text, op.object_type, key or "")
     _others(op, item, "affectedObjects", "type")
     op.changes = _atlassian.changes(item, "key", "from", "to")
-    _atlassian.hide_attributes(item.get("extraAttributes"))
     return op
 
 

@@ -26,7 +26,8 @@ type=PROCTITLE msg=audit(1770110400.123:4711): proctitle=75736572616464002D6D006
 
 **What comes out.**
 
-- `execve`: `process.start` with `process.command_line`, `.args`, `.executable`, `.working_directory`, `.parent.pid`.
+- `execve`: `process.start` with `process.command_line`, `.args`, `.executable`, `.working_directory`, `.parent.pid`;
+  where it failed, the object is the program that was asked for, `process.executable` the one that asked.
 - A system call with a path: `file.create`, `file.delete`, `file.update` (owner, rights, length, attributes; a rename has
   the path as `trail.change`), else `file.access`. With an address: `network.connect`. Any other: `log.message`. System
   calls are known by their enriched name, or by number on x86-64.
@@ -35,13 +36,15 @@ type=PROCTITLE msg=audit(1770110400.123:4711): proctitle=75736572616464002D6D006
   `USER_CMD`: `auth.elevate` with the command.
 - `ADD_USER`, `DEL_USER`, `ADD_GROUP`, `DEL_GROUP`, `USER_MGMT`, `GRP_MGMT`, `USER_CHAUTHTOK`, `ACCT_LOCK`,
   `ROLE_ASSIGN` and their like: `user.*`, `group.*`, `password.change`, `role.*`, with the account as `user.target.*`.
+  The tools write one act once for each file that they touch; the others than the first (shadow files, home, mail) are
+  `log.message`. Of a group's new member they may name the member alone. Debian's groupmod writes `USER_ACCT`.
 - `CONFIG_CHANGE`, `MAC_STATUS`, `MAC_CONFIG_CHANGE`, `FEATURE_CHANGE`: `config.update` with `trail.change`; rules added
   and removed: `config.create`, `config.delete`; auditing itself turned on or off: `audit.enable`, `audit.disable`.
 - `SERVICE_START`, `SERVICE_STOP`, `DAEMON_START`, `DAEMON_END`: `service.start`, `service.stop`. `AVC`: `file.access`
   or `log.message`, failure where it was denied. All others: `log.message`.
 
 `user.id` is `auid`; `user.effective.id` is the user as which the process runs (`euid`, else `uid`) where that is
-another. Before a login there is no `auid`: then the actor is the account that a login names, sure only if it
+another. Whom `sudo` asks for a password (`USER_AUTH`, `USER_ACCT`) stays in `trail.raw`. Before a login there is no `auid`: then the actor is the account that a login names, sure only if it
 succeeded, and else the system. `trail.session.id` is `ses`. Hex-encoded values are decoded. Everything else stays in
 `trail.raw`, by the type of its record. Passwords in command lines (`--password=x`, `PGPASSWORD=x`) are dropped; the list
 of arguments is left out then. A password that was typed into a recorded terminal (`pam_tty_audit log_passwd`) cannot be
@@ -73,7 +76,7 @@ from parsers._auditd import (
     socket_address,
 )
 from parsers._commands import clean_command
-from parsers._contract import NATIVE, NONE, Change, Context, Format, Gives, Operation, Rejected, Time
+from parsers._contract import Change, Context, Format, Gives, Operation, Rejected, Time
 from parsers._json import clean_ip
 from parsers._secrets import hide_secrets
 
@@ -84,17 +87,7 @@ FORMAT: Final = Format(
     title="Linux audit log (auditd)",
     missing=("trail.interface",),
     framing="auditd",
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=NATIVE,
-        field=NATIVE,
-        old=NATIVE,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NONE,
-    ),
+    gives=Gives.of("who when ip session field old new logins"),
 )
 
 LITERALS: Final = (b"msg=audit(",)
@@ -294,9 +287,8 @@ def _target(op: Operation, members: Members, action: str) -> None:
     gid = _text(members, "gid") if group and "group.id" not in op.fields else None
     if gid is not None:
         op.fields["group.id"] = gid
-    of_group = group and (name is not None or "group.id" in op.fields)  # else only the member is named
-    subject = (op.fields.get("group.id"), name) if of_group else (number, account)
-    op.object_type = op.object_label = "group" if of_group else "user"
+    subject = (op.fields.get("group.id"), name) if group else (number, account)
+    op.object_type = op.object_label = "group" if group else "user"
     op.object_id, op.object_name = subject[0] or subject[1], subject[1]
     if not group and action in {"role.grant", "role.revoke"}:
         role = _text(members, "new-role") or _text(members, "new_role")

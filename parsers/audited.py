@@ -44,10 +44,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import NATIVE, SECRET, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, SECRET, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import is_text, read, take_ip, take_text, take_time
 from parsers._rails import columns, put_back
-from parsers._rows import NOT_TOLD, drop_empty, each_row, row_action, set_object, take_fields
+from parsers._rows import drop_empty, each_row, row_action, set_object, take_fields
 
 FORMAT: Final = Format(
     name="audited",
@@ -55,7 +55,7 @@ FORMAT: Final = Format(
     vendor="audited",
     title="audited (Rails), rows of the audits table",
     missing=("trail.session.id", "user_agent.original", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when ip field old new"),
 )
 LITERALS: Final = (b'"audited_changes"', b'"audits"')
 
@@ -106,7 +106,7 @@ def _what(op: Operation, row: dict[str, Any], verb: str) -> None:
         left = {name: value for name, value in told.items() if name not in pairs}
         op.no_change = not told and unread is None and "event.reason" not in op.fields
         if not pairs:
-            op.missing = NOT_TOLD
+            op.missing = CHANGE_NOT_TOLD
     else:
         op.values = told
     op.action = row_action(verb, op.object_type, op.changes)

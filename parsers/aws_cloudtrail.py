@@ -45,26 +45,17 @@ import re
 from typing import Any, Final
 
 from parsers._cloudtrail import action_of, objects_for
-from parsers._contract import ABSENT, INFERRED, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import Items, decode, each, is_text, peek, scalar_text, take, take_ip, take_text, take_time, unwrap
-from parsers._pairs import drop_equal, inner_json, set_person, take_first, tidy
+from parsers._pairs import drop_equal, inner_json, set_person, take_first
+from parsers._secrets import hide_secrets
 
 FORMAT: Final = Format(
     name="aws_cloudtrail",
     module="aws_cloudtrail",
     vendor="AWS",
     title="AWS CloudTrail, events",
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=INFERRED,
-        field=NATIVE,
-        old=INFERRED,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip field new logins exports", "session old"),
 )
 LITERALS: Final = (b'"eventSource"', b'"CloudTrailEvent"')
 
@@ -88,7 +79,6 @@ _UPDATES: Final = frozenset(
 _WHOLES: Final = (".create", ".delete", ".enable", ".disable")
 _ARN_NAME: Final = re.compile(r"^arn:[a-z-]{1,20}:[a-z]{1,9}::[0-9]{0,12}:(?:[a-z-]{1,20}/)?(.{1,512})$").match
 _MACHINE: Final = re.compile(r"^i-[0-9a-f]{8,17}$").match
-_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 
 
 def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:  # noqa: ARG001  (one signature for all formats)
@@ -155,7 +145,8 @@ def _event(item: dict[str, Any]) -> list[Operation] | Rejected:
     _login(op, item)
     _what(op, item)
     op.raw = item
-    return [tidy(op, _SECRETS)]
+    hide_secrets(op, _SECRETS)
+    return [op]
 
 
 def _who(op: Operation, item: dict[str, Any]) -> None:
@@ -292,7 +283,7 @@ def _what(op: Operation, item: dict[str, Any]) -> None:
     if item.get("requestParameters") == {} and (op.changes or op.values or op.object_id is not None):
         del item["requestParameters"]
     if op.action == "user.update" and not op.changes:
-        op.missing = _NOT_TOLD
+        op.missing = CHANGE_NOT_TOLD
 
 
 def _object(op: Operation, item: dict[str, Any], parameters: dict[str, Any]) -> None:

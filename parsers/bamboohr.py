@@ -36,9 +36,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, scalar_text, snake, take, take_text, take_time
-from parsers._snapshots import CHANGE_NOT_TOLD, named_only
+from parsers._snapshots import named_only
 
 FORMAT: Final = Format(
     name="bamboohr",
@@ -46,7 +46,7 @@ FORMAT: Final = Format(
     vendor="BambooHR",
     title="BambooHR, event-based and field-based webhooks",
     missing=("user.id", "source.ip", "trail.session.id", "trail.interface"),
-    gives=Gives(when=NATIVE, field=NATIVE, new=NATIVE),
+    gives=Gives.of("when field new"),
 )
 LITERALS: Final = (b'"employeeId"', b'"changedFields"')
 

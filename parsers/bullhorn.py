@@ -40,10 +40,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-from parsers._contract import NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, snake, take, take_text, take_time
 from parsers._secrets import DROPPED, is_secret
-from parsers._snapshots import CHANGE_NOT_TOLD, full_name, named_only
+from parsers._snapshots import full_name, named_only
 
 FORMAT: Final = Format(
     name="bullhorn",
@@ -51,7 +51,7 @@ FORMAT: Final = Format(
     vendor="Bullhorn",
     title="Bullhorn, event subscriptions and edit histories",
     missing=("source.ip", "trail.session.id", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when field old new"),
     options={"entity": "type of the records that rows of an edit history are about, e.g. Placement"},
 )
 LITERALS: Final = (b'"eventTimestamp"', b'"requestId"', b'"columnName"', b'"modifyingPerson"')

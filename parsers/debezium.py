@@ -54,7 +54,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from parsers._commands import clean_sql
-from parsers._contract import ABSENT, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import Number, is_text, peek, read, scalar_text, take_text, take_time
 from parsers._rows import (
     compare,
@@ -72,7 +72,7 @@ FORMAT: Final = Format(
     vendor="Debezium",
     title="Debezium, change events of a database",
     missing=("user.id", "source.ip", "trail.session.id", "user_agent.original", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when field old new"),
     options={
         "keys": "object: table -> columns of its key",
         "last_editor": "column that names who saved the row last",

@@ -58,10 +58,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, SECRET, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, SECRET, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import decode, scalar_text, take, take_ip, take_text, take_time
 from parsers._rows import row_action
-from parsers._secrets import hide_secrets
+from parsers._secrets import DROPPED, hide_secrets
 
 FORMAT = Format(
     name="django_auditlog",
@@ -69,7 +69,7 @@ FORMAT = Format(
     vendor="django-auditlog",
     title="django-auditlog entries as JSON",
     missing=("user_agent.original",),
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when ip session field old new"),
     options={
         "none_is_text": 'true: the text "None" is a value, not null',
         "content_types": "object: number of a content type -> app_label.model",
@@ -257,9 +257,9 @@ def _values(row: dict[str, Any], operation: Operation, verb: str, *, keep_text: 
         for change in changes:
             value, other = (change.new, change.old) if created else (change.old, change.new)
             if value is not None and value is not ABSENT:
-                operation.values[change.field] = value
+                operation.values[change.field] = DROPPED if value is SECRET else value
             if other is not None and other is not ABSENT and other != _MASKED_NULL:
-                unexpected[change.field] = [change.old, change.new]
+                unexpected[change.field] = [_plain(change.old), _plain(change.new)]
         if unexpected:
             unread = row.get("changes")
             row["changes"] = {**unread, **unexpected} if isinstance(unread, dict) else unexpected
@@ -270,6 +270,11 @@ def _values(row: dict[str, Any], operation: Operation, verb: str, *, keep_text: 
         return
     operation.changes = changes
     operation.no_change = verb == "update" and not (changes or row.get("changes") or row.get("changes_text"))
+
+
+def _plain(value: Any) -> Any:
+    """A side of a change as JSON has it."""
+    return None if value is ABSENT else DROPPED if value is SECRET else value
 
 
 def _changes(row: dict[str, Any], *, keep_text: bool) -> list[Change]:

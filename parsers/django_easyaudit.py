@@ -51,11 +51,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import is_text, peek, read, scalar_text, take, take_ip, take_text, take_time
 from parsers._rows import (
-    NOT_TOLD,
-    clean_url,
     drop_empty,
     each_row,
     from_text,
@@ -64,6 +62,7 @@ from parsers._rows import (
     row_action,
     short_name,
 )
+from parsers._urls import clean_url
 
 FORMAT: Final = Format(
     name="django_easyaudit",
@@ -71,7 +70,7 @@ FORMAT: Final = Format(
     vendor="django-easy-audit",
     title="django-easy-audit, changes, logins and requests",
     missing=("trail.session.id", "user_agent.original", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE, logins=NATIVE),
+    gives=Gives.of("who when ip field old new logins"),
 )
 LITERALS: Final = (b'"event_type"', b'"login_type"', b'"query_string"')
 
@@ -271,7 +270,7 @@ def _update(op: Operation, row: dict[str, Any], state: dict[str, Any]) -> None:
     if isinstance(told, dict):
         pairs = {name: value for name, value in told.items() if name and isinstance(value, list) and len(value) == 2}
     if not pairs:
-        op.missing = NOT_TOLD
+        op.missing = CHANGE_NOT_TOLD
         if state:
             op.values = take(row, "object_json_repr", "fields")
         return
@@ -288,7 +287,7 @@ def _update(op: Operation, row: dict[str, Any], state: dict[str, Any]) -> None:
 def _many(op: Operation, row: dict[str, Any], code: str) -> None:
     told = _told(row)
     if not isinstance(told, dict) or not told or "clear" in code:
-        op.missing = NOT_TOLD
+        op.missing = CHANGE_NOT_TOLD
         if told in ([], {}):
             row.pop("changed_fields", None)
         return

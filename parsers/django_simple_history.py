@@ -64,9 +64,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from parsers._contract import NATIVE, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import read, same, scalar_text, take_text, take_time
-from parsers._rows import NOT_TOLD, compare, drop_empty, each_row, number_of, row_action, set_person, short_name
+from parsers._rows import compare, drop_empty, each_row, number_of, row_action, set_person, short_name
 
 FORMAT: Final = Format(
     name="django_simple_history",
@@ -74,7 +74,7 @@ FORMAT: Final = Format(
     vendor="django-simple-history",
     title="django-simple-history, rows of historical tables",
     missing=("source.ip", "trail.session.id", "trail.interface", "user_agent.original"),
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when field old new"),
     options={
         "model": "app_label.Model of rows that do not say it",
         "key": "column of the primary key, where it is not id",
@@ -209,7 +209,7 @@ def _operation(
         op.no_change = not op.changes
         op.raw = {**op.raw, "row": rest} if rest else op.raw
     else:
-        op.values, op.missing = row, NOT_TOLD
+        op.values, op.missing = row, CHANGE_NOT_TOLD
     op.action = row_action(verb, op.object_type, op.changes)
     return [op]
 

@@ -17,7 +17,9 @@ given, `event.action` log.message, and `trail.raw` with `ecs.version`, since the
 
 Dotted and nested names mean the same, so `log.level` beside `log: {}` is one object. Where they contradict (a scalar
 and an object, or two values), the object or the first value stays, and the other goes to `trail.raw`. Every leaf keeps
-its name; a name that ECS 9.4 does not have, or a value that does not fit its type, goes to `trail.raw`.
+its name; a name that ECS 9.4 does not have, or a value that does not fit its type, goes to `trail.raw`. `log.original`
+is left out where it repeats `message`, as ecs-logging has it. Secrets, by their names or inside of texts
+(`password=…`), become `(secret dropped)`.
 
 `event.action` becomes `event.code`; it stays the action too where it is one of ours (such as `auth.login`). Fields
 that say what the event is and how it came here are ours, and what the document has there stays in `trail.raw`:
@@ -35,14 +37,17 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-from parsers._contract import Context, Format, Operation, Rejected, Time
+from parsers._contract import Context, Format, Gives, Operation, Rejected, Time
 from parsers._json import decode, same, scalar_text
+from parsers._logged import drop_logged_secrets
+from parsers._secrets import DROPPED, hide_secrets, is_secret
 
 FORMAT = Format(
     name="ecs",
     module="ecs",
     vendor="ECS",
     title="ECS JSON (ecs-logging and its like)",
+    gives=Gives.of("who when ip session logins"),
 )
 LITERALS = (b'"ecs.version"', b'"ecs"')
 
@@ -57,6 +62,7 @@ _TRAIL: Final = {
 }
 # ECS fields that hold an object whose names are free.
 _OPEN: Final = frozenset(("labels", "container.labels", "log.syslog.structured_data"))
+_NESTED: Final = frozenset((dict, list))
 _MAX_PARTS: Final = 24
 _MAX_NAME: Final = 256
 _USER: Final = ("user.id", "user.name", "user.email")
@@ -91,6 +97,7 @@ def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
         raw=raw,
     )
     _describe(operation, foreign=any(name.startswith(("trail.schema", "trail.change")) for name in fields))
+    drop_logged_secrets(operation)
     return [operation]
 
 
@@ -101,6 +108,8 @@ def _describe(operation: Operation, *, foreign: bool) -> None:
     if isinstance(message, str):
         operation.message = str(message)
         del fields["message"]
+        if fields.get("log.original") == message:
+            del fields["log.original"]  # ecs-logging says everything twice
     elif message is not None:
         _keep(raw, "message", fields.pop("message"))
     action = fields.pop("event.action", None)
@@ -152,12 +161,21 @@ def _keep(raw: dict[str, Any], name: str, value: Any) -> None:
 
 
 @lru_cache(maxsize=8192)
-def _above(name: str) -> tuple[str, ...] | None:
-    """The names above a dotted one, the outermost first; None for a name that is none (`a..b`), or too deep."""
+def _place(name: str) -> tuple[tuple[str, ...] | None, bool]:
+    """The names above a dotted one, the outermost first, and whether it is a secret's.
+
+    There are none above a name that is none itself (`a..b`), or too deep.
+    """
     parts = name.split(".")
+    secret = is_secret(parts[-1])
     if "" in parts or len(parts) > _MAX_PARTS:
-        return None
-    return tuple(".".join(parts[:count]) for count in range(1, len(parts)))
+        return None, secret
+    return tuple(".".join(parts[:count]) for count in range(1, len(parts))), secret
+
+
+def _hidden(value: Any) -> Any:
+    """What stays of a secret; empty values, and whether there is one, tell nothing."""
+    return value if value in ("", []) or isinstance(value, bool) else DROPPED
 
 
 class _Leaves:
@@ -176,10 +194,14 @@ class _Leaves:
         left: dict[str, Any] = {}
         for key, value in node.items():
             name = f"{prefix}.{key}" if prefix else key
-            above = _above(name) if len(name) <= _MAX_NAME else None
+            above, secret = _place(name) if len(name) <= _MAX_NAME else (None, False)
             if value is None or above is None:
                 left[key] = value
             elif not isinstance(value, dict) or not value:
+                if secret and not isinstance(value, dict):
+                    value = _hidden(value)  # noqa: PLW2901 - what becomes of it from here on
+                elif isinstance(value, list) and not _NESTED.isdisjoint(map(type, value)):
+                    hide_secrets(Operation("", "", raw={key: value}))
                 if not self._put(name, above, value):
                     left[key] = value
             else:

@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import (
     each,
     is_text,
@@ -57,24 +57,14 @@ from parsers._json import (
     take_time,
 )
 from parsers._microsoft import PSEUDO, directory_action, membership, take_properties, whole
-from parsers._pairs import drop_equal, set_person, take_first, take_named, take_point, tidy
+from parsers._pairs import drop_equal, set_person, take_first, take_named, take_point
 
 FORMAT: Final = Format(
     name="entra_id",
     module="entra_id",
     vendor="Entra ID",
     title="Microsoft Entra ID, audit and sign-in logs",
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=NATIVE,
-        field=NATIVE,
-        old=NATIVE,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip session field old new logins exports"),
 )
 LITERALS: Final = (b'"activityDateTime"', b'"createdDateTime"', b'"AuditLogs"', b'SignInLogs"', b"auditLogs/")
 
@@ -91,7 +81,6 @@ _ASKS: Final = frozenset({50072, 50074, 50076, 50079, 50097, 50125, 50127, 50129
 """Error codes of sign-ins that go on: a second factor, its registration, the device, "stay signed in"."""
 _RESULTS: Final = {"success": "success", "failure": "failure", "timeout": "failure"}
 _EDITS: Final = frozenset({"field.update", "user.update", "group.update", "role.update", "app.update", "config.update"})
-_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 
 
 def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:  # noqa: ARG001  (one signature for all formats)
@@ -114,9 +103,9 @@ def _one(item: dict[str, Any]) -> list[Operation] | Rejected:
         op = _audit(inner) if category == "AuditLogs" else _sign_in(inner)
         return [_outer(op, item, inner)]
     if _is_audit(item):
-        return [tidy(_audit(item))]
+        return [_audit(item)]
     if _is_sign_in(item):
-        return [tidy(_sign_in(item))]
+        return [_sign_in(item)]
     return Rejected(
         "neither an Entra audit record (activityDateTime, activityDisplayName, initiatedBy or targetResources)"
         " nor a sign-in (createdDateTime, ipAddress or status, appId)"
@@ -160,7 +149,7 @@ def _outer(op: Operation, item: dict[str, Any], inner: dict[str, Any]) -> Operat
     drop_equal(item, "resultType", op.fields.get("error.code"))
     if not inner:
         del item["properties"]
-    return tidy(op)
+    return op
 
 
 # -- audit ------------------------------------------------------------------------------------------------------------
@@ -193,7 +182,7 @@ def _audit(item: dict[str, Any]) -> Operation:
     if op.action == "log.message" and op.changes:
         op.action = "field.update"
     if op.action == "user.update" and not op.changes and not op.no_change:
-        op.missing = _NOT_TOLD
+        op.missing = CHANGE_NOT_TOLD
     op.raw = item
     return op
 

@@ -53,10 +53,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from parsers._contract import INFERRED, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import Items, read, scalar_text, take_ip, take_text, take_time
 from parsers._rows import (
-    NOT_TOLD,
     compare,
     drop_empty,
     each_row,
@@ -73,7 +72,7 @@ FORMAT: Final = Format(
     vendor="Hibernate Envers",
     title="Hibernate Envers, rows of audit tables",
     missing=("trail.interface", "user_agent.original"),
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, field=INFERRED, old=INFERRED, new=NATIVE),
+    gives=Gives.of("who when ip session new", "field old"),
     options={
         "entity": "entity of rows that do not say it",
         "key": "column of the id, where it is not id",
@@ -248,7 +247,7 @@ def _what(
         op.changes = [Change(name, UNKNOWN, row.pop(name), derivation="new_only") for name in changed]
         op.values = row
         if not changed:
-            op.missing = NOT_TOLD
+            op.missing = CHANGE_NOT_TOLD
     names = {change.field for change in op.changes}
     # A flag that says what the changes say has been read; another is kept.
     op.raw |= {name: flag for name, flag in flags.items() if bool(flag) != (name[: -len(_FLAG)] in names)}

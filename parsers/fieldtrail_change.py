@@ -63,7 +63,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import Items, clean_ip, decode, each, is_text, peek, scalar_text, take, take_time, unwrap
 from parsers._values import diff
 
@@ -73,17 +73,7 @@ FORMAT: Final = Format(
     dataset="app",
     vendor="application",
     title="Fieldtrail change, a JSON body that any application or automation can send",
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=NATIVE,
-        field=NATIVE,
-        old=NATIVE,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip session field old new logins exports"),
 )
 LITERALS: Final = (b'"fieldtrail_change"',)
 

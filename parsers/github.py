@@ -46,7 +46,7 @@ import re
 from typing import Any, Final
 
 from parsers import _github
-from parsers._contract import ABSENT, NATIVE, NONE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._csv import row
 from parsers._json import Items, each, is_text, peek, read, scalar_text, take, take_ip, take_text, take_time
 from parsers._urls import clean_url, clean_urls
@@ -58,10 +58,7 @@ FORMAT: Final = Format(
     title="GitHub, organization and enterprise audit log",
     missing=("trail.session.id", "user_agent.original"),
     framing="csv",
-    gives=Gives(
-        who=NATIVE, when=NATIVE, ip=NATIVE, session=NONE, field=NATIVE, old=NATIVE, new=NATIVE, logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip field old new logins exports"),
 )  # fmt: skip
 LITERALS: Final = (b"action", b"Action", b"ACTION")
 
@@ -81,7 +78,6 @@ _COLUMNS: Final = {
         "transport_protocol_name", "external_identity_nameid", "actor_location.country_code",
     )
 }  # fmt: skip
-_NO_CHANGE_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 _PLAIN: Final = (
     ("request_id", "http.request.id"),
     ("user_agent", "user_agent.original"),
@@ -267,7 +263,7 @@ def _changes(op: Operation, item: dict[str, Any], action: str) -> None:
     if op.changes and op.action == "log.message":
         op.action = "config.update"
     elif told_of and not op.changes:
-        op.missing = _NO_CHANGE_TOLD
+        op.missing = CHANGE_NOT_TOLD
 
 
 def _renamed(op: Operation, change: Change) -> Change:
@@ -304,7 +300,7 @@ def _details(op: Operation, item: dict[str, Any], action: str) -> None:
     elif op.action == "api.request":
         query = scalar_text(item.get("query_string"))
         if query is not None:
-            op.fields["url.query"] = clean_url(f"://?{query}").removeprefix("://?")
+            op.fields["url.query"] = clean_url(query)
             del item["query_string"]
         status = op.fields.get("http.response.status_code", "")
         if status.isascii() and status.isdigit():

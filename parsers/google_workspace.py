@@ -44,10 +44,21 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, NONE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected, Time
+from parsers._contract import (
+    ABSENT,
+    CHANGE_NOT_TOLD,
+    UNKNOWN,
+    Change,
+    Context,
+    Format,
+    Gives,
+    Operation,
+    Rejected,
+    Time,
+)
 from parsers._google import action_of
 from parsers._json import each, is_text, peek, read, scalar_text, snake, take, take_ip, take_text, take_time
-from parsers._pairs import ODD, named, set_person, take_first, tidy
+from parsers._pairs import ODD, named, set_person, take_first
 
 FORMAT: Final = Format(
     name="google_workspace",
@@ -55,17 +66,7 @@ FORMAT: Final = Format(
     vendor="Google Workspace",
     title="Google Workspace, Admin SDK Reports (activities)",
     missing=("trail.session.id", "user_agent.original"),
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=NONE,
-        field=NATIVE,
-        old=NATIVE,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip field old new logins exports"),
 )
 LITERALS: Final = (b'"applicationName"', b"admin#reports#activities")
 
@@ -84,7 +85,6 @@ _VERB: Final = re.compile(r"^(?:change|update|set|edit|rename|toggle)_|_(?:chang
 _EMAIL: Final = ("USER_EMAIL", "user_email", "target_user", "affected_email_address", "target_email", "member_id")
 _GROUP: Final = ("GROUP_EMAIL", "group_email", "group_id")
 _NO_ACCESS: Final = ("none", ["none"])
-_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 
 
 def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:  # noqa: ARG001  (one signature for all formats)
@@ -126,7 +126,7 @@ def _activity(item: dict[str, Any]) -> list[Operation] | Rejected:
         operations.append(_event(common, event, None if identity is None else identity + number))
     if not operations:
         common.raw, common.id = item, identity
-        return [tidy(common)]
+        return [common]
     operations[0].raw = {**item, **operations[0].raw}
     return operations
 
@@ -196,11 +196,11 @@ def _event(common: Operation, event: dict[str, Any], identity: str | None) -> Op
     if op.action == "log.message" and op.changes:
         op.action = "file.update" if op.kind == "drive" else "config.update"
     if op.action in {"user.update", "group.update"} and not op.changes:
-        op.missing = _NOT_TOLD
+        op.missing = CHANGE_NOT_TOLD
     if not parameters:
         event.pop("parameters", None)
     op.raw = {"events": event} if event else {}
-    return tidy(op)
+    return op
 
 
 def _outcome(op: Operation, parameters: dict[str, Any]) -> None:

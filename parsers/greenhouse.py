@@ -57,9 +57,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import INFERRED, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, scalar_text, snake, take, take_ip, take_text, take_time
-from parsers._snapshots import CHANGE_NOT_TOLD, flat, named_only, split_custom_fields
+from parsers._snapshots import flat, named_only, split_custom_fields
 
 FORMAT: Final = Format(
     name="greenhouse",
@@ -67,9 +67,7 @@ FORMAT: Final = Format(
     vendor="Greenhouse",
     title="Greenhouse, Audit Log API and webhooks",
     missing=("trail.session.id", "user_agent.original"),
-    gives=Gives(
-        who=NATIVE, when=NATIVE, ip=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE, logins=INFERRED, exports=INFERRED
-    ),
+    gives=Gives.of("who when ip field old new", "logins exports"),
 )
 LITERALS: Final = (b'"performer"', b'"paging"', b'"payload"')
 

@@ -63,11 +63,9 @@ import re
 from typing import Any, Final
 
 from parsers import _highlevel_audit, _highlevel_records
-from parsers._contract import ABSENT, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._highlevel_records import account, own_time, values_of
 from parsers._json import decode, each, is_text, peek, scalar_text, snake, take, take_text, take_time, unwrap
-from parsers._pairs import tidy
-from parsers._snapshots import CHANGE_NOT_TOLD
 from parsers._urls import clean_urls
 
 FORMAT: Final = Format(
@@ -78,7 +76,7 @@ FORMAT: Final = Format(
     missing=("user.id", "source.ip", "trail.session.id", "trail.interface"),
     framing="csv",
     options={"time_layout": "strptime pattern of the times in the audit log's CSV"},
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE, exports=NATIVE),
+    gives=Gives.of("who when field old new exports"),
 )
 LITERALS: Final = (
     b'"locationId"',
@@ -192,7 +190,7 @@ def _body(item: dict[str, Any]) -> list[Operation] | Rejected:
         _email(op, item)
     op.raw = item
     clean_urls(op.raw)
-    return [tidy(op)]
+    return [op]
 
 
 def _email(op: Operation, item: dict[str, Any]) -> None:

@@ -61,17 +61,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import (
-    NATIVE,
-    NONE,
-    UNKNOWN,
-    Change,
-    Context,
-    Format,
-    Gives,
-    Operation,
-    Rejected,
-)
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, read, scalar_text, snake, take_ip, take_text, take_time
 
 FORMAT: Final = Format(
@@ -81,10 +71,7 @@ FORMAT: Final = Format(
     title="HubSpot, webhooks, property history, audit log, login and security activity",
     missing=("trail.session.id",),
     options={"object_type": "type of the records whose property history is read, e.g. contact"},
-    gives=Gives(
-        who=NATIVE, when=NATIVE, ip=NATIVE, session=NONE, field=NATIVE, old=NATIVE, new=NATIVE, logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip field old new logins exports"),
 )  # fmt: skip
 LITERALS: Final = (
     b'"subscriptionType"', b'"propertiesWithHistory"', b'"occurredAt"', b'"loginAt"', b'"actingUser"',
@@ -98,7 +85,6 @@ _TYPES: Final = {
     "0-7": "product",
     "0-8": "line_item",
 }
-_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 _user_id = re.compile(r"userId:([0-9]{1,20})").fullmatch
 _record_url = re.compile(r"/record/([0-9]{1,4}-[0-9]{1,20})/").search
 
@@ -232,7 +218,7 @@ def _webhook(item: dict[str, Any], kind: str) -> Operation:
     if verb == "propertyChange":
         name = take_text(item, "propertyName")
         if name is None:
-            op.missing = _NOT_TOLD
+            op.missing = CHANGE_NOT_TOLD
         else:
             value = item.pop("propertyValue", UNKNOWN)
             op.changes = [Change(name, UNKNOWN, value, derivation="new_only")]
@@ -316,7 +302,7 @@ def _audit(item: dict[str, Any]) -> Operation:
     if family != "auth":  # what a login's target is, is not known
         op.object_type, op.object_id = object_type, take_text(item, "targetObjectId")
     if op.action in {"field.update", "user.update", "role.update", "config.update"}:
-        op.missing = _NOT_TOLD
+        op.missing = CHANGE_NOT_TOLD
     return op
 
 

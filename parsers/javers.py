@@ -50,10 +50,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import Items, is_text, peek, read, scalar_text, take, take_ip, take_text, take_time
 from parsers._rows import compare, each_row, number_of, row_action, set_object, set_person
-from parsers._secrets import DROPPED, is_secret
 
 FORMAT: Final = Format(
     name="javers",
@@ -61,7 +60,7 @@ FORMAT: Final = Format(
     vendor="JaVers",
     title="JaVers, changes and snapshots as JSON",
     missing=("user_agent.original", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when ip session field old new"),
 )
 LITERALS: Final = (b'"globalId"',)
 
@@ -145,11 +144,9 @@ def _commit(op: Operation, item: dict[str, Any]) -> None:
 
 
 def _property(op: Operation, entry: Any) -> bool:
-    """Whether a commit property was read into a field; a secret in it is dropped."""
+    """Whether a commit property was read into a field."""
     if not isinstance(entry, dict) or entry.keys() != {"key", "value"} or not is_text(entry["key"]):
         return False
-    if is_secret(entry["key"]):
-        entry["value"] = DROPPED
     target = _PROPERTIES.get(entry["key"])
     if target is None or target in op.fields:
         return False

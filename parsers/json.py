@@ -16,7 +16,8 @@ One event out: `event.action` log.message, `@timestamp`, `message`, and `trail.r
 
 The time is the first of `@timestamp` `timestamp` `time` `ts` `datetime` that is an ISO 8601 text; a number is not
 taken, since its unit would be a guess. The message is the first of `message` `msg` that is a text. All else, and all
-where neither fits, stays in `trail.raw`.
+where neither fits, stays in `trail.raw`. Secrets, by their names or inside of texts (`password=…`), become
+`(secret dropped)`.
 
 Missing: user.id, source.ip, trail.session.id, trail.interface, and the changes. Options: none.
 """
@@ -26,8 +27,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from parsers._contract import Context, Format, Operation, Rejected, Time
+from parsers._contract import Context, Format, Gives, Operation, Rejected, Time
 from parsers._json import decode
+from parsers._logged import drop_logged_secrets
 
 FORMAT = Format(
     name="json",
@@ -35,6 +37,7 @@ FORMAT = Format(
     vendor="JSON",
     title="Any JSON object a line, unmapped",
     generic=True,
+    gives=Gives.of("when"),
 )
 LITERALS = (b"{",)
 
@@ -61,4 +64,5 @@ def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
         if isinstance(data.get(name), str):
             operation.message = data.pop(name)
             break
+    drop_logged_secrets(operation)
     return [operation]

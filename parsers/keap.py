@@ -50,11 +50,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import decode, each, is_text, peek, scalar_text, snake, take, take_text, take_time, unwrap
-from parsers._named_properties import named_properties
-from parsers._pairs import tidy
-from parsers._snapshots import CHANGE_NOT_TOLD, full_name
+from parsers._pairs import named_properties
+from parsers._snapshots import full_name
 from parsers._urls import clean_urls
 
 FORMAT: Final = Format(
@@ -63,7 +62,7 @@ FORMAT: Final = Format(
     vendor="Keap",
     title="Keap (Infusionsoft), REST hooks, stage moves and records",
     missing=("source.ip", "trail.session.id", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when field old new"),
 )
 
 LITERALS: Final = (
@@ -258,7 +257,7 @@ def _record(item: dict[str, Any], kind: str) -> Operation:
         _account(op, item)
     op.values = named_properties(item, ("custom_fields",))
     clean_urls(op.values)
-    return tidy(op)
+    return op
 
 
 def _last_editor(op: Operation, item: dict[str, Any]) -> None:

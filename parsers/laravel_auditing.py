@@ -49,11 +49,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from parsers._commands import clean_command
-from parsers._contract import NATIVE, SECRET, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, SECRET, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import is_text, peek, read, take_ip, take_text, take_time
 from parsers._rows import (
-    NOT_TOLD,
-    clean_url,
     drop_empty,
     each_row,
     from_text,
@@ -61,6 +59,7 @@ from parsers._rows import (
     set_object,
     take_fields,
 )
+from parsers._urls import clean_url
 
 FORMAT: Final = Format(
     name="laravel_auditing",
@@ -68,7 +67,7 @@ FORMAT: Final = Format(
     vendor="Laravel Auditing",
     title="Laravel Auditing (owen-it), rows of the audits table",
     missing=("trail.session.id", "user_agent.original"),
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when ip field old new"),
     options={"user": "prefix of the user's columns"},
 )
 LITERALS: Final = (b'"old_values"', b'"new_values"')
@@ -149,7 +148,7 @@ def _what(op: Operation, row: dict[str, Any], verb: str) -> None:
         if op.code == "updated":  # it has only what changed; events of an application's own may have anything
             op.changes = [one if one.old != one.new or not _is_shown(one.old) else _hidden(one) for one in op.changes]
         if not op.changes:
-            op.missing = NOT_TOLD
+            op.missing = CHANGE_NOT_TOLD
             op.no_change = op.code == "updated" and not {"old_values", "new_values"} & row.keys()
     elif verb != "view":
         values, other, name = (old, new, "new_values") if verb == "delete" else (new, old, "old_values")

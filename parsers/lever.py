@@ -39,10 +39,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, scalar_text, snake, take_text, take_time
 from parsers._secrets import DROPPED
-from parsers._snapshots import CHANGE_NOT_TOLD
 
 FORMAT: Final = Format(
     name="lever",
@@ -50,7 +49,7 @@ FORMAT: Final = Format(
     vendor="Lever",
     title="Lever, webhooks and audit events",
     missing=("source.ip", "trail.session.id", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE, logins=NATIVE, exports=NATIVE),
+    gives=Gives.of("who when field old new logins exports"),
 )
 LITERALS: Final = (b'"triggeredAt"', b'"createdAt"')
 

@@ -43,12 +43,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected, Time
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected, Time
 from parsers._csv import row
 from parsers._json import Items, clean_ip, each, is_text, peek, read, scalar_text, snake, take, take_ip, take_text
 from parsers._m365 import action_of
 from parsers._microsoft import PSEUDO, membership, take_properties, whole
-from parsers._pairs import ODD, clean_url, drop_equal, inner_json, set_person, take_first, take_named, tidy
+from parsers._pairs import ODD, drop_equal, inner_json, set_person, take_first, take_named
+from parsers._urls import clean_url
 
 FORMAT: Final = Format(
     name="m365",
@@ -56,17 +57,7 @@ FORMAT: Final = Format(
     vendor="Microsoft 365",
     title="Microsoft 365, unified audit log (Management Activity API, Purview export)",
     framing="csv",
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=NATIVE,
-        field=NATIVE,
-        old=NATIVE,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip session field old new logins exports"),
 )
 LITERALS: Final = (b"CreationTime", b"AuditData", b"auditData")
 
@@ -163,7 +154,7 @@ def _record(item: dict[str, Any]) -> list[Operation] | Rejected:
         if not found:
             del item[name]
     op.raw = item
-    return [tidy(op)]
+    return [op]
 
 
 def _time(item: dict[str, Any]) -> Time | None:
@@ -365,7 +356,7 @@ def _changes(op: Operation, item: dict[str, Any], lists: dict[str, dict[str, Any
         op.action = "field.update"
     op.no_change = same and not op.changes and op.action in _EDITS
     if op.action == "user.update" and not op.changes and not op.no_change:
-        op.missing = ("trail.change.field", "trail.change.old", "trail.change.new")
+        op.missing = CHANGE_NOT_TOLD
 
 
 def _parameters(op: Operation, parameters: dict[str, Any]) -> None:

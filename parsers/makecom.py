@@ -65,7 +65,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from parsers import _makecom_audit, _makecom_edits, _makecom_runs
-from parsers._contract import NATIVE, SECRET, Context, Format, Gives, Operation, Rejected
+from parsers._contract import SECRET, Context, Format, Gives, Operation, Rejected
 from parsers._json import Items, decode, each, unwrap
 
 FORMAT: Final = Format(
@@ -74,7 +74,7 @@ FORMAT: Final = Format(
     vendor="Make",
     title="Make.com, audit logs, runs, webhooks, and edits of scenarios, functions and variables",
     missing=("source.ip", "trail.session.id"),
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when field old new"),
 )
 
 LITERALS: Final = (

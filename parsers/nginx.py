@@ -1,24 +1,29 @@
-r"""nginx access logs in the `combined` format, also with further fields behind it.
+r"""nginx, access and error logs: who requested what, and what the server said about it.
 
-What it records: each request with the client's address, time, method, URL, protocol, status, bytes sent, referrer and
-user agent, and the name that the client gave for basic authentication. It cannot tell a session, what a request
-changed, nor who the client's user is in the application behind. The name is what the client sent: nginx writes it down
-whether or not it asked for a password, so the actor is inferred, and after a 401 unknown.
+**What the source records.** The access log: each request with the client's address, time, method, URL, protocol,
+status, bytes sent, referrer and user agent, and the name that the client gave for basic authentication. The error log:
+time (without its zone), level, process, connection, a sentence, and for requests client, server and request line.
+Neither can tell a session, what a request changed, nor who the client's user is in the application behind. The name is
+what the client sent: nginx writes it down whether or not it asked for a password, so the actor is inferred, and after a
+401 unknown.
 
-How to get it: `access_log /var/log/nginx/access.log combined;` is nginx's default. Name the fields that you add
-(`rt=$request_time host="$host"`), else nobody can tell what they are. Behind a load balancer, use the realip module:
-without it the address is the balancer's.
+**How to get it out.** `access_log /var/log/nginx/access.log combined;` is nginx's default. Name the fields that you
+add (`rt=$request_time host="$host"`), else nobody can tell what they are. Point the same or another input at
+`error.log` and set its `timezone` to the server's; logins without a password, starts and stops are there only with
+`error_log … info;`. Behind a load balancer, use the realip module: without it the address is the balancer's.
 
-One line in:
+**One line in**
 
 ```text
 203.0.113.7 - alice [10/Mar/2026:13:55:36 +0000] "GET /path?x=1 HTTP/1.1" 200 2326 "https://ref.example/" "Mozilla/5.0"
 ```
 
-One event out: `event.action` http.request, `event.outcome` success (failure from status 400 on), `source.ip`,
-`user.name`, `http.request.method`, `url.original`, `url.path`, `url.query`, `http.version`,
-`http.response.status_code`, `http.response.body.bytes`, `http.request.referrer`, `user_agent.original`. The message is
-the request as it stands in the line.
+**What comes out.**
+
+Access (`nginx.access`), the format `combined`, also with further fields behind it: `event.action` http.request,
+`event.outcome` success (failure from status 400 on), `source.ip`, `user.name`, `http.request.method`, `url.original`,
+`url.path`, `url.query`, `http.version`, `http.response.status_code`, `http.response.body.bytes`,
+`http.request.referrer`, `user_agent.original`. The message is the request as it stands in the line.
 
 - `-` is no value. A client that is no address goes to `source.address` and `source.domain`.
 - A request line that is none (a TLS handshake on a plain port, say) stays whole in the message.
@@ -30,66 +35,103 @@ the request as it stands in the line.
   `request_time=` in seconds to `event.duration`. The rest has no names and is kept as `trail.raw.extra`.
 - A line with a bare quote inside a field (`escape=none`) cannot be told from a forged one, and is refused.
 
-Missing: trail.session.id, trail.interface; user.id without basic authentication.
+Error (`nginx.error`): `auth.login` failure for the three messages of basic authentication (wrong password, unknown
+user, neither name nor password), with the name that the client gave and the cause in `event.reason`; `service.start`
+for the line with nginx's version, `service.stop` for SIGTERM, SIGINT and SIGQUIT (a worker that got one of them says
+the same); else `log.message`, a failure where access was forbidden by a rule or a limit of requests or connections was
+reached. `log.level`, `process.pid`, `process.thread.id`, `source.ip`, `url.domain` and `url.port` (from the client's
+`Host`), `server.domain`, method, URL and version of the request, `http.request.referrer`; connection, upstream and what
+else is said in `trail.raw`.
+
+- In this log nginx escapes nothing that a client sent. A path with `%0a` even starts a new line, which can be forged
+  whole: what is there is a hint, the evidence is the access log. Where a line cannot be read in one way only (the
+  client named twice, or 2047 bytes, after which nginx cuts), its text stays whole in the message, without an address.
+
+Missing: trail.session.id, trail.interface; user.id without basic authentication. Options: none.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
-from parsers._contract import Context, Format, Operation, Rejected, Time
+from parsers._access_log import combined_tail, operation, outline, requested, set_request
+from parsers._commands import clean_command
+from parsers._contract import Context, Format, Gives, Operation, Rejected, Time
+from parsers._hosts import set_end
 from parsers._json import clean_ip
-from parsers._text import key_values, unescape
+from parsers._urls import clean_text, clean_url
 
-FORMAT = Format(
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMAT: Final = Format(
     name="nginx",
     module="nginx",
     vendor="nginx",
-    title="nginx access log (combined)",
+    title="nginx access and error logs",
     missing=("trail.session.id", "trail.interface"),
+    gives=Gives.of("when ip logins", "who"),
 )
 
-LITERALS: Final = (b'] "',)
+LITERALS: Final = (b"] ",)
 
-# What nearly every line without an escape is, with a request that is one. It must not accept less strictly than `_tail`
-# and `_request` do, since it decides alone.
+# What nearly every line without an escape is, with a request that is one. It must not accept less strictly than the
+# shared patterns do, since it decides alone.
 _usual = re.compile(
     r'([^ "]+) - ([^ "]+) \[([0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4})\] '
     r'"(([A-Z]+) ([^ "]+) HTTP/([0-9](?:\.[0-9])?))" ([0-9]{3}) ([0-9]{1,15}|-) "([^"]*)" "([^"]*)"(?: (.*))?',
     re.DOTALL,
 ).fullmatch
-_QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-_tail = re.compile(
-    rf"{_QUOTED} ([0-9]{{3}}) ([0-9]{{1,15}}|-) {_QUOTED} {_QUOTED}(?: (.*))?",
-    re.DOTALL,
-).fullmatch
-_request = re.compile(r"([A-Za-z_-]{1,32}) (.+?) HTTP/([0-9](?:\.[0-9])?)", re.DOTALL).fullmatch
-_clf = re.compile(r"[0-9]{2}/[A-Za-z]{3}/[0-9]{4}:[0-9:]{8}(?:\.[0-9]{1,9})? [+-][0-9]{4}").fullmatch
-_iso = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})").fullmatch
-_name = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_.-]{1,253}").fullmatch
-_forwarded = re.compile(r'"([^"\\]*)"(?: |$)').match
-_seconds = re.compile(r"([0-9]{1,8})\.([0-9]{3})").fullmatch
 
-_STATUS: Final = {str(code): (code, "success" if code < 400 else "failure") for code in range(100, 600)}
-_NO_LOGIN: Final = "401"
-_BASIS: Final = "basic authentication"
-_DURATIONS: Final = ("request_time", "rt")
+_is_message = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:").match
+
+
+@cache
+def _message() -> Callable[[str], re.Match[str] | None]:
+    return re.compile(
+        r"([0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) "
+        r"\[(debug|info|notice|warn|error|crit|alert|emerg)\] "
+        r"([0-9]{1,10})#([0-9]{1,18}): (?:\*([0-9]{1,20}) )?(.*)",
+        re.DOTALL,
+    ).fullmatch
+
+
+_LONGEST_LINE: Final = 2047
+"""Of the error log, in bytes: what is longer nginx cuts off."""
+_CLIENT: Final = ", client: "
+_MISMATCH: Final = '": password mismatch'
+_NOT_FOUND: Final = '" was not found in "'
+_USER: Final = 'user "'
+_NOBODY: Final = "no user/password was provided for basic authentication"
+_FORBIDDEN: Final = ("access forbidden by rule", "limiting requests, excess: ", "limiting connections by zone ")
+# What stands in them before the client holds no text of the client's, or a name, in which there is no colon.
+_CERTAIN: Final = (_USER, _NOBODY, *_FORBIDDEN, "limiting requests, dry run", "delaying request")
+_parties = re.compile(r"([^,]{0,300})(?:, server: ([^,]{0,300}))?").match
+_facts = re.compile(r", (server|request|subrequest|upstream|host|referrer): ").split
+_ORDER: Final = {name: place for place, name in enumerate(("request", "subrequest", "upstream", "host", "referrer"))}
+_started = re.compile(r"[A-Za-z][A-Za-z-]{1,30}/[0-9][0-9.]{0,30}(?: \([^()]{1,100}\))?").fullmatch
+_stopped = re.compile(
+    r"signal [0-9]{1,3} \(SIG(?:TERM|INT|QUIT)\) received(?: from [0-9]{1,10})?, (?:exiting|shutting down)"
+).fullmatch
+_domain = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_.-]{1,253}").fullmatch
+_host = re.compile(r"([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?").fullmatch
 
 
 def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
-    """One request per line."""
+    """One request, or one message of the server, per line."""
     del ctx
     text = record.decode("utf-8", "backslashreplace")
     usual = None if "\\" in text else _usual(text)
     if usual is None:
-        return _unusual(text)
+        return _said(text, len(record)) if _is_message(text) else _unusual(text)
     client, user, time, request, method, target, version, status, size, referrer, agent, extra = usual.groups()
     if clean_ip(client) == client:
         fields: dict[str, Any] = {"source.ip": client, "http.request.method": method, "url.original": target}
     else:
         fields = {"http.request.method": method, "url.original": target}
-        _set_source(fields, client)
+        set_end(fields, client, "source")
     if target[0] == "/":
         if "?" in target:
             fields["url.path"], _, fields["url.query"] = target.partition("?")
@@ -100,141 +142,99 @@ def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
         fields["http.request.referrer"] = referrer
     if agent != "-" and agent:
         fields["user_agent.original"] = agent
-    return [_operation(fields, Time(time, "clf"), request, user, status, size, extra)]
-
-
-def _operation(
-    fields: dict[str, Any], time: Time, request: str, user: str, status: str, size: str, extra: str | None
-) -> Operation:
-    """The operation of a line whose client and quoted parts are in `fields` already."""
-    raw: dict[str, Any] = {}
-    kind = confidence = "unknown"
-    if user != "-":
-        fields["user.name"] = user
-        if status != _NO_LOGIN:
-            kind, confidence = "user", "inferred"
-            fields["trail.actor.basis"] = _BASIS
-    known = _STATUS.get(status)
-    if known is not None:
-        fields["http.response.status_code"], outcome = known
-    else:
-        raw["status"], outcome = status, "unknown"
-    if size != "-":
-        fields["http.response.body.bytes"] = int(size)
-    if extra:
-        _set_extra(fields, raw, extra)
-    # By position, in the order of the contract: keywords would take as long as the rest of this function.
-    # fmt: off
-    return Operation(
-        "http.request", "access", time, None, None, outcome, (), (), None, None, None, None, kind, confidence, None,
-        fields, [], {}, raw, (), request,
-    )
-    # fmt: on
+    return [operation(fields, Time(time, "clf"), request, user, status, size, extra)]
 
 
 def _unusual(text: str) -> list[Operation] | Rejected:
     """A line with escapes, blanks in a name, a malformed request, or a client that is no plain address."""
-    # nginx escapes quotes, so the first one opens the request, and only brackets right before it are the time's: what
-    # a client puts into its user name cannot pass for either.
-    quote = text.find('"')
-    if quote < 0 or text[quote - 2 : quote] != "] ":
-        return Rejected("no time in brackets before the request")
-    opening = text.rfind(" [", 0, quote)
-    clock = text[opening + 2 : quote - 2]
-    if opening < 0 or not (_clf(clock) or _iso(clock)):
-        return Rejected("no time in brackets before the request")
-    head = text[:opening].split(" ", 2)
+    found = outline(text)
+    if isinstance(found, Rejected):
+        return found
+    head = found.head.split(" ", 2)
     if len(head) < 3 or "" in head or head[1] != "-":
         return Rejected("no client and user before the time")
-    client, _, user = head
-    tail = _tail(text, quote)
+    tail = combined_tail(text, found.quote)
     if tail is None:
         return Rejected("no request, status, size, referrer and user agent after the time")
-    request, status, size, referrer, agent, extra = tail.groups()
-    fields: dict[str, Any] = {}
-    _set_source(fields, client)
-    _set_request(fields, request)
-    if referrer not in {"-", ""}:
-        fields["http.request.referrer"] = _undone(referrer)
-    if agent not in {"-", ""}:
-        fields["user_agent.original"] = _undone(agent)
-    time = Time(clock, "iso8601" if clock[4] == "-" else "clf")
-    return [_operation(fields, time, request, _undone(user), status, size, extra)]
+    return [requested(head[0], head[2], found.clock, tail.groups())]
 
 
-def _undone(text: str) -> str:
-    r"""`text` without nginx's `\xHH`, or as it is where the result would be unreadable or could be read two ways."""
-    if "\\" not in text:
-        return text
-    plain = unescape(text)
-    return plain if "\\" not in plain and plain.isprintable() else text
-
-
-def _set_source(fields: dict[str, Any], client: str) -> None:
-    """The client: an address, a host name, or the path of a socket."""
-    address = clean_ip(client)
-    if address is not None:
-        fields["source.ip"] = address
-    if address != client:
-        fields["source.address"] = client
-        if address is None and _name(client):
-            fields["source.domain"] = client
-
-
-def _set_request(fields: dict[str, Any], request: str) -> None:
-    """The request line, if it is one; the blanks that some clients leave in a URL belong to the URL."""
-    found = _request(request)
-    if found is not None:
-        method, target, version = found.groups()
-        fields["http.version"] = version
-    elif request.startswith("GET /"):  # HTTP/0.9
-        method, _, target = request.partition(" ")
-    else:
-        return
-    target = _undone(target)
-    fields["http.request.method"] = method
-    fields["url.original"] = target
-    if target[0] == "/":
-        path, mark, query = target.partition("?")
-        fields["url.path"] = path
+def _said(text: str, length: int) -> list[Operation] | Rejected:
+    """A line of the error log."""
+    found = _message()(text)
+    if found is None:
+        return Rejected("no level and process after the time")
+    clock, level, pid, thread, connection, said = found.groups()
+    fields: dict[str, Any] = {"log.level": level, "process.pid": int(pid), "process.thread.id": int(thread)}
+    op = Operation("log.message", "error", Time(clock, "%Y/%m/%d %H:%M:%S"), fields=fields)
+    if connection:
+        op.raw["connection"] = connection
+    if said.startswith(_CERTAIN) or (said.count(_CLIENT) == 1 and length < _LONGEST_LINE):
+        said, mark, rest = said.partition(_CLIENT)
         if mark:
-            fields["url.query"] = query
+            _set_facts(op, rest)
+    # At the level debug nginx writes down all that was sent and received, with its headers.
+    op.message = clean_text(clean_command(said)) if level == "debug" or _CLIENT in said else said
+    if said.startswith(_USER):
+        _set_login(op, said)
+    elif said.startswith(_NOBODY):
+        op.action, op.outcome, fields["event.reason"] = "auth.login", "failure", "no user and password"
+    elif said.startswith(_FORBIDDEN):
+        op.outcome = "failure"
+    elif level == "notice" and not connection:
+        if _started(said):
+            op.action = "service.start"
+        elif _stopped(said):
+            op.action = "service.stop"
+    return [op]
 
 
-def _set_extra(fields: dict[str, Any], raw: dict[str, Any], extra: str) -> None:
-    """What stands behind the user agent."""
-    first = _forwarded(extra)
-    if first is not None:
-        addresses = _addresses(first[1])
-        if addresses:
-            fields["network.forwarded_ip"] = addresses[-1]
-            if first[1] != addresses[-1]:
-                raw["x_forwarded_for"] = first[1]
-        if addresses or first[1] == "-":
-            extra = extra[first.end() :]
-    pairs, rest = key_values(extra)
-    for name in _DURATIONS:
-        value = pairs.get(name)
-        seconds = _seconds(value) if isinstance(value, str) else None
-        if seconds is not None:
-            fields["event.duration"] = int(seconds[1]) * 1_000_000_000 + int(seconds[2]) * 1_000_000
-            del pairs[name]
-            break
-    for name, value in pairs.items():
-        if name in raw or name == "extra":
-            raw["extra"] = extra  # a name that is taken: the text as it is, so that nothing is mixed up
+def _set_login(op: Operation, said: str) -> None:
+    """A name that was refused. It ends at the first colon that was sent, so it cannot hold the words of the first."""
+    name, wrong, _ = said[len(_USER) :].partition(_MISMATCH)
+    if not wrong:
+        name, _, rest = name.partition(_NOT_FOUND)
+        if not rest:
             return
-        raw[name] = value
-    if rest:
-        raw["extra"] = rest
+        if _NOT_FOUND in rest:
+            name = ""  # the client's name holds our words, and nobody can tell where it ends
+    op.action, op.outcome = "auth.login", "failure"
+    op.fields["event.reason"] = "password mismatch" if wrong else "unknown user"
+    if name:
+        op.fields["user.name"] = name
 
 
-def _addresses(text: str) -> list[str]:
-    """The addresses of an `X-Forwarded-For`; none where anything else is in it, such as a port."""
-    found = []
-    for part in text.split(","):
-        address = clean_ip(part)
-        if address is None or part.count(":") == 1 or "[" in part:
-            return []
-        found.append(address)
-    return found
+def _set_facts(op: Operation, text: str) -> None:
+    """What stands behind `, client: `; what cannot be read in one way only stays as it is."""
+    found = _parties(text)
+    client, server = found.groups() if found else ("", None)
+    set_end(op.fields, client, "source")
+    if server and _domain(server):
+        op.fields["server.domain"] = server
+    elif server:
+        op.raw["server"] = server
+    text = text[found.end() :] if found else text
+    before, *parts = _facts(text)
+    places = [_ORDER.get(name, -1) for name in parts[::2]]
+    quoted = all(len(value) > 1 and value[0] == value[-1] == '"' for value in parts[1::2])
+    if before or -1 in places or places != sorted(set(places)) or not quoted:
+        op.raw["rest"] = clean_text(clean_command(text.removeprefix(", ")))
+        return
+    for name, value in zip(parts[::2], parts[1::2], strict=True):
+        _set_fact(op, name, value[1:-1])
+
+
+def _set_fact(op: Operation, name: str, value: str) -> None:
+    fields = op.fields
+    if name == "request":
+        set_request(fields, value, escaped=False)
+        if "http.request.method" not in fields:
+            op.raw["request"] = value
+    elif name == "host" and (host := _host(value)):
+        fields["url.domain"] = host[1]
+        if host[2]:
+            fields["url.port"] = int(host[2])
+    elif name == "referrer":
+        fields["http.request.referrer"] = value
+    else:
+        op.raw[name] = clean_url(value)

@@ -45,17 +45,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import (
-    ABSENT,
-    NATIVE,
-    UNKNOWN,
-    Change,
-    Context,
-    Format,
-    Gives,
-    Operation,
-    Rejected,
-)
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import (
     Items,
     decode,
@@ -71,7 +61,8 @@ from parsers._json import (
     unwrap,
 )
 from parsers._okta import action_of
-from parsers._pairs import clean_url, set_person, take_first, take_point, tidy
+from parsers._pairs import set_person, take_first, take_point
+from parsers._urls import clean_url
 from parsers._values import diff
 
 FORMAT: Final = Format(
@@ -79,21 +70,10 @@ FORMAT: Final = Format(
     module="okta",
     vendor="Okta",
     title="Okta, System Log",
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=NATIVE,
-        field=NATIVE,
-        old=NATIVE,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip session field old new logins exports"),
 )
 LITERALS: Final = (b'"eventType"',)
 
-_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 _NOBODY: Final = frozenset({"unknown", "Unknown", "UNKNOWN"})
 
 _OBJECTS: Final = (
@@ -150,9 +130,9 @@ def _event(item: dict[str, Any]) -> list[Operation] | Rejected:
         if not item["target"]:
             del item["target"]
     if not op.changes and op.action == "user.update" and not op.no_change:
-        op.missing = _NOT_TOLD
+        op.missing = CHANGE_NOT_TOLD
     op.raw = item
-    return [tidy(op)]
+    return [op]
 
 
 def _all_objects(item: dict[str, Any]) -> bool:

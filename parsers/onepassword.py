@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import NATIVE, NONE, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, scalar_text, take, take_ip, take_text, take_time
 
 FORMAT: Final = Format(
@@ -49,14 +49,10 @@ FORMAT: Final = Format(
     vendor="1Password",
     title="1Password Business, Events API",
     missing=("user_agent.original", "trail.session.id"),
-    gives=Gives(
-        who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, field=NONE, old=NONE, new=NONE, logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip session logins exports"),
 )  # fmt: skip
 LITERALS: Final = (b'"session_uuid"', b'"item_uuid"', b'"actor_uuid"', b'"has_more"')
 
-_NO_CHANGE_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 _UPDATES: Final = frozenset({"field.update", "config.update", "user.update", "group.update", "role.update"})
 _CLIENT: Final = (
     ("app_name", "user_agent.name"),
@@ -139,7 +135,7 @@ def _item(item: dict[str, Any]) -> list[Operation] | Rejected:
     op.time = take_time(item, "timestamp")
     _where(op, item)
     if op.action in _UPDATES:
-        op.missing = _NO_CHANGE_TOLD
+        op.missing = CHANGE_NOT_TOLD
     op.raw = item
     return [op]
 

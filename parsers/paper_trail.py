@@ -47,10 +47,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import NATIVE, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import is_text, read, same, take_ip, take_text, take_time
 from parsers._rails import columns, put_back
-from parsers._rows import NOT_TOLD, drop_empty, each_row, row_action, set_object, set_person, take_fields
+from parsers._rows import drop_empty, each_row, row_action, set_object, set_person, take_fields
 
 FORMAT: Final = Format(
     name="paper_trail",
@@ -58,7 +58,7 @@ FORMAT: Final = Format(
     vendor="PaperTrail",
     title="PaperTrail (Rails), rows of the versions table",
     missing=("user_agent.original", "trail.interface"),
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when ip session field old new"),
 )
 LITERALS: Final = (b'"item_type"', b'"versions"')
 
@@ -121,7 +121,7 @@ def _what(op: Operation, row: dict[str, Any], verb: str) -> None:
         op.changes = [Change(name, *pair) for name, pair in pairs.items()]
         before = {name: value for name, value in before.items() if not (name in pairs and same(value, pairs[name][0]))}
         if not pairs and verb == "update":
-            op.missing = NOT_TOLD
+            op.missing = CHANGE_NOT_TOLD
             op.no_change = op.code in {"update", "touch"} and given is not None and not told and unread is None
     op.action = row_action(verb, op.object_type, op.changes)
     put_back(row, "object", before, unread_before)

@@ -38,9 +38,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, read, scalar_text, take_text
-from parsers._snapshots import CHANGE_NOT_TOLD
 
 FORMAT: Final = Format(
     name="paylocity",
@@ -48,7 +47,7 @@ FORMAT: Final = Format(
     vendor="Paylocity",
     title="Paylocity, webhooks",
     missing=("user.id", "source.ip", "trail.session.id", "trail.interface"),
-    gives=Gives(field=NATIVE, new=NATIVE),
+    gives=Gives.of("field new"),
 )
 LITERALS: Final = (b'"companyId"', b'"companyid"')
 

@@ -30,9 +30,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, read, scalar_text, snake, take_text, take_time
-from parsers._snapshots import CHANGE_NOT_TOLD
 
 FORMAT: Final = Format(
     name="personio",
@@ -40,7 +39,7 @@ FORMAT: Final = Format(
     vendor="Personio",
     title="Personio, webhooks",
     missing=("user.id", "source.ip", "trail.session.id", "trail.interface"),
-    gives=Gives(when=NATIVE, field=NATIVE),
+    gives=Gives.of("when field"),
 )
 LITERALS: Final = (b'"event_name"',)
 

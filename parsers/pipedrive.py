@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import ABSENT, NATIVE, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import (
     Items,
     decode,
@@ -58,9 +58,7 @@ from parsers._json import (
     take_time,
     unwrap,
 )
-from parsers._pairs import tidy
 from parsers._rows import compare, row_action
-from parsers._snapshots import CHANGE_NOT_TOLD
 from parsers._urls import clean_urls
 
 FORMAT: Final = Format(
@@ -69,7 +67,7 @@ FORMAT: Final = Format(
     vendor="Pipedrive",
     title="Pipedrive, webhooks and changelogs",
     missing=("source.ip", "trail.session.id"),
-    gives=Gives(who=NATIVE, when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("who when field old new"),
 )
 LITERALS: Final = (b'"webhook_id"', b'"matches_filters"', b'"field_key"')
 
@@ -132,7 +130,7 @@ def _body(item: dict[str, Any]) -> list[Operation] | Rejected:
     op.raw = item
     clean_urls(op.raw)
     clean_urls(op.values)
-    return [tidy(op)]
+    return [op]
 
 
 def _meta(op: Operation, item: dict[str, Any], *, second: bool) -> None:

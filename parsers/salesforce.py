@@ -68,13 +68,12 @@ import re
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from parsers._contract import NATIVE, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected, Time
+from parsers._contract import CHANGE_NOT_TOLD, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected, Time
 from parsers._csv import row
 from parsers._json import Items, decode, each, is_text, peek, scalar_text, snake, take, take_text, take_time, unwrap
 from parsers._salesforce_capture import read_capture
 from parsers._salesforce_events import is_event, is_login, read_event, read_login
 from parsers._salesforce_setup import read_setup
-from parsers._secrets import DROPPED, hidden, is_secret
 
 FORMAT: Final = Format(
     name="salesforce",
@@ -83,17 +82,7 @@ FORMAT: Final = Format(
     title="Salesforce, field history, change data capture, setup audit trail, event logs and logins",
     options={"dates": "order in the dates of the setup trail's CSV download: month_first (default) or day_first"},
     framing="csv",
-    gives=Gives(
-        who=NATIVE,
-        when=NATIVE,
-        ip=NATIVE,
-        session=NATIVE,
-        field=NATIVE,
-        old=NATIVE,
-        new=NATIVE,
-        logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip session field old new logins exports"),
 )
 LITERALS: Final = (
     b"ChangeEventHeader", b"EVENT_TYPE", b'"Display"', b"Delegate User", b"OldValue", b"OLDVALUE", b"LoginTime",
@@ -140,7 +129,6 @@ _EVENTS: Final = frozenset(
     | {"contractExpiration", "contractTermination", "TextPost"}
 )
 """What stands as `Field` in a history row and is no field."""
-_NOT_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 
 
 def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
@@ -189,24 +177,6 @@ def _is_capture(value: Any) -> bool:
 
 
 def _one(item: dict[str, Any], ctx: Context) -> list[Operation] | Rejected:
-    found = _read(item, ctx)
-    if not isinstance(found, Rejected):
-        for op in found:
-            _hide_custom_secrets(op)
-    return found
-
-
-def _hide_custom_secrets(op: Operation) -> None:
-    """A custom field's name ends in `__c`, behind which the common list of secrets does not look."""
-    for position, change in enumerate(op.changes):
-        if change.field.endswith("__c") and is_secret(change.field[:-3]):
-            op.changes[position] = change._replace(old=hidden(change.old), new=hidden(change.new))
-    for name in op.values:
-        if name.endswith("__c") and is_secret(name[:-3]):
-            op.values[name] = DROPPED
-
-
-def _read(item: dict[str, Any], ctx: Context) -> list[Operation] | Rejected:
     for path in ((), ("payload",), ("data", "payload")):
         if isinstance(peek(item, *path, "ChangeEventHeader") if path else item.get("ChangeEventHeader"), dict):
             return read_capture(item, path)
@@ -319,7 +289,7 @@ def _history(item: dict[str, Any]) -> list[Operation] | Rejected:
     if nothing and (field == "created" or field.endswith("Merged") or field in _EVENTS):
         op.code = field
         op.action = {"created": "record.create"}.get(field, "record.merge" if field.endswith("Merged") else op.action)
-        op.missing = ("trail.values",) if field == "created" else _NOT_TOLD if field in _EVENTS else ()
+        op.missing = ("trail.values",) if field == "created" else CHANGE_NOT_TOLD if field in _EVENTS else ()
     elif nothing:  # a long text or a multi-select list: Salesforce keeps that it changed, not from what to what
         op.changes = [Change(field, UNKNOWN, UNKNOWN, derivation="new_only")]
     else:

@@ -38,7 +38,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from parsers import _slack
-from parsers._contract import ABSENT, NATIVE, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, snake, take, take_ip, take_text, take_time
 from parsers._urls import clean_urls
 
@@ -48,14 +48,10 @@ FORMAT: Final = Format(
     vendor="Slack",
     title="Slack, Audit Logs API",
     missing=("user_agent.original",),
-    gives=Gives(
-        who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE, logins=NATIVE,
-        exports=NATIVE,
-    ),
+    gives=Gives.of("who when ip session field old new logins exports"),
 )  # fmt: skip
 LITERALS: Final = (b'"date_create"', b'"entries"')
 
-_NO_CHANGE_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 _PERSON: Final = (("id", "id"), ("name", "full_name"), ("email", "email"))
 _SLACK_ITSELF: Final = "USLACKUSER"
 _IAM: Final = frozenset({"user", "role", "group", "session"})
@@ -102,7 +98,7 @@ def _entry(item: dict[str, Any]) -> list[Operation] | Rejected:
     if op.changes and op.action == "log.message":
         op.action = "config.update"
     if op.action in _slack.UPDATES and not op.changes:
-        op.missing = _NO_CHANGE_TOLD
+        op.missing = CHANGE_NOT_TOLD
     op.raw = item
     return [op]
 

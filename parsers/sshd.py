@@ -44,8 +44,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from parsers._contract import Context, Format, Operation, Rejected, Time
+from parsers._contract import Context, Format, Gives, Operation, Rejected, Time
+from parsers._hosts import set_end, set_host
 from parsers._json import clean_ip
+from parsers._syslog import header_fields
 from parsers._text import readable, syslog_header
 
 FORMAT = Format(
@@ -54,6 +56,7 @@ FORMAT = Format(
     vendor="OpenSSH",
     title="OpenSSH server messages (auth.log, journal)",
     missing=("trail.session.id", "trail.interface"),
+    gives=Gives.of("who when ip logins"),
 )
 
 LITERALS: Final = (b"sshd",)
@@ -85,8 +88,9 @@ _certified = re.compile(
     re.DOTALL,
 ).fullmatch
 _repeated = re.compile(r"message repeated ([0-9]{1,9}) times: \[ ?(.*)\]", re.DOTALL).fullmatch
-_name = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_.-]{1,253}").fullmatch
 
+_NOBODY: Final = "UNKNOWN"
+"""sshd's word for a client that it cannot tell."""
 _OUTCOMES: Final = {"Accepted": "success", "Failed": "failure", "Partial": "unknown", "Postponed": "unknown"}
 _FROM: Final = r"([^ ]+) port ([0-9]{1,5})"
 _PREAUTH: Final = r"(?: \[preauth\])?"
@@ -206,7 +210,7 @@ _PAM: Final = (
     _Shape(r"pam_[a-z0-9_]+\(sshd:session\): session closed for user (.*)",
            ("user.name",), "session.end", code="session closed", actor=True),
     _Shape(r"pam_[a-z0-9_]+\(sshd:auth\): authentication failure; logname=[^ ]* uid=[0-9]+ euid=[0-9]+ tty=[^ ]* "
-           r"ruser=[^ ]* rhost=([^ ]*)(?: +user=(.*))?",
+           r"ruser=[^ ]* rhost=([^ ]*)(?: +(?:user=(.*))?)?",
            ("source.ip", "user.name"), "log.message", "failure", "authentication failure",
            ("authentication",), ("info",)),
 )
@@ -231,7 +235,7 @@ def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
         return _framed(record)
     clock, host, program, pid = head.groups()
     fields: dict[str, Any] = {"process.name": program}
-    _set_host(fields, host)
+    set_host(fields, host)
     if pid:
         fields["process.pid"] = int(pid)
     return [_read(fields, Time(clock, "iso8601" if clock[4] == "-" else "rfc3164"), text[head.end() :])]
@@ -244,35 +248,7 @@ def _framed(record: bytes) -> list[Operation] | Rejected:
         return header
     if header.app not in _PROGRAMS:
         return Rejected("a line of another program than sshd")
-    fields: dict[str, Any] = {"process.name": header.app}
-    if header.host:
-        _set_host(fields, header.host)
-    if header.procid:
-        if header.procid.isdigit() and len(header.procid) <= 10:
-            fields["process.pid"] = int(header.procid)
-        else:
-            fields["log.syslog.procid"] = header.procid
-    if header.priority is not None:
-        fields["log.syslog.priority"] = header.priority
-        fields["log.syslog.facility.code"], fields["log.syslog.severity.code"] = divmod(header.priority, 8)
-    if header.version is not None:
-        fields["log.syslog.version"] = str(header.version)
-    if header.msgid:
-        fields["log.syslog.msgid"] = header.msgid
-    if header.structured:
-        fields["log.syslog.structured_data"] = header.structured
-    return [_read(fields, header.time, readable(header.message))]
-
-
-def _set_host(fields: dict[str, Any], host: str) -> None:
-    if "." not in host and ":" not in host:
-        fields["host.hostname"] = host  # as no address is written
-        return
-    address = clean_ip(host)
-    if address is None:
-        fields["host.hostname"] = host
-    else:
-        fields["host.ip"] = [address]
+    return [_read(header_fields(header), header.time, readable(header.message))]
 
 
 def _read(fields: dict[str, Any], time: Time | None, message: str) -> Operation:
@@ -311,8 +287,8 @@ def _login(
     address = clean_ip(client)
     if address == client:
         fields["source.ip"] = address
-    else:
-        _set_client(fields, "source", client)
+    elif client != _NOBODY:
+        set_end(fields, client, "source")
     fields["source.port"] = int(port)
     if fingerprint:
         raw["algorithm"], raw["fingerprint"] = algorithm, fingerprint
@@ -357,8 +333,8 @@ def _shaped(
         elif name in _ENDS:
             if clean_ip(value) == value:
                 fields[name] = value
-            else:
-                _set_client(fields, name[:-3], value)
+            elif value != _NOBODY:
+                set_end(fields, value, name[:-3])
         else:
             fields[name] = value
     kind, confidence = ("user", "asserted") if shape.actor else ("unknown", "unknown")
@@ -368,16 +344,3 @@ def _shaped(
         kind, confidence, None, fields, [], {}, {}, (), message,
     )
     # fmt: on
-
-
-def _set_client(fields: dict[str, Any], side: str, text: str) -> None:
-    """One end of a connection: an address, or a name (`UseDNS`), or sshd's word for none."""
-    if text == "UNKNOWN":
-        return
-    address = clean_ip(text)
-    if address is not None:
-        fields[f"{side}.ip"] = address
-    if address != text:
-        fields[f"{side}.address"] = text
-        if address is None and _name(text):
-            fields[f"{side}.domain"] = text

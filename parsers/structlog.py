@@ -35,6 +35,7 @@ log.message, or the action that `action` names.
 | `filename` `lineno` `func_name` `process` `process_name` `thread` `thread_name` | `log.origin.*`, `process.*` |
 
 An `event` such as `auth.login` is taken as the action if nothing else names one. Every other name stays in `trail.raw`.
+Secrets, by their names or inside of texts (`password=…`), become `(secret dropped)`.
 
 A line is accepted if it is a JSON object with a text `event` and one of `level`, `logger`, `timestamp` (with the last
 alone, only if it has no `type`: that is some service's webhook).
@@ -47,14 +48,16 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Rejected
+from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import decode, take, take_ip, take_text, take_time
+from parsers._logged import drop_logged_secrets
 
 FORMAT = Format(
     name="structlog",
     module="structlog",
     vendor="structlog",
     title="structlog JSON lines",
+    gives=Gives.of("who when ip session field old new logins exports"),
 )
 LITERALS = (b'"event"',)
 
@@ -141,6 +144,7 @@ def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:
     if isinstance(interface, str) and interface in _INTERFACES:
         operation.interface = data.pop("interface")
     _what(data, operation, event)
+    drop_logged_secrets(operation)
     return [operation]
 
 

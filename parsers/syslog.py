@@ -34,8 +34,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import Context, Format, Operation, Rejected
-from parsers._json import clean_ip
+from parsers._contract import Context, Format, Gives, Operation, Rejected
+from parsers._syslog import header_fields
 from parsers._text import Header, readable, syslog_header
 
 FORMAT = Format(
@@ -45,6 +45,7 @@ FORMAT = Format(
     title="Syslog lines (RFC 5424, RFC 3164, daemon files)",
     generic=True,
     options={"inner": "name of the format of the message"},
+    gives=Gives.of("when"),
 )
 
 Envelope = Header
@@ -57,7 +58,6 @@ _FACILITIES: Final = (
 )
 _SEVERITIES: Final = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
 _LEVELS: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-_MAX_PID: Final = 2**31
 
 
 def unwrap(record: bytes, ctx: Context) -> Envelope | Rejected:
@@ -68,36 +68,15 @@ def unwrap(record: bytes, ctx: Context) -> Envelope | Rejected:
 
 def fields_of(envelope: Envelope) -> dict[str, Any]:
     """What the envelope says, as ECS fields by dotted name."""
-    fields: dict[str, Any] = {}
+    fields = header_fields(envelope)
     if envelope.priority is not None:
         facility, severity = divmod(envelope.priority, 8)
-        fields["log.syslog.priority"] = envelope.priority
-        fields["log.syslog.facility.code"] = facility
         fields["log.syslog.facility.name"] = _FACILITIES[facility]
-        fields["log.syslog.severity.code"] = severity
         fields["log.syslog.severity.name"] = _SEVERITIES[severity]
         fields["log.level"] = _LEVELS[severity]
-    if envelope.version is not None:
-        fields["log.syslog.version"] = str(envelope.version)
-    if envelope.host is not None:
-        address = clean_ip(envelope.host)
-        fields["log.syslog.hostname"] = envelope.host
-        if address is None:
-            fields["host.hostname"] = envelope.host
-        else:
-            fields["host.ip"] = [address]
-    if envelope.app is not None:
-        fields["log.syslog.appname"] = envelope.app
-        fields["process.name"] = envelope.app
-    if envelope.procid is not None:
-        fields["log.syslog.procid"] = envelope.procid
-        # PROCID need not be a process id (RFC 5424, section 6.2.6).
-        if envelope.procid.isdigit() and len(envelope.procid) < 11 and int(envelope.procid) < _MAX_PID:
-            fields["process.pid"] = int(envelope.procid)
-    if envelope.msgid is not None:
-        fields["log.syslog.msgid"] = envelope.msgid
-    if envelope.structured:
-        fields["log.syslog.structured_data"] = envelope.structured
+    for name, text in (("hostname", envelope.host), ("appname", envelope.app), ("procid", envelope.procid)):
+        if text is not None:
+            fields[f"log.syslog.{name}"] = text
     return fields
 
 

@@ -57,7 +57,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from parsers._contract import NATIVE, Context, Format, Gives, Operation, Rejected
+from parsers._contract import Context, Format, Gives, Operation, Rejected
 from parsers._json import is_text, read, scalar_text, take_text, take_time
 from parsers._rows import (
     compare,
@@ -77,7 +77,7 @@ FORMAT: Final = Format(
     vendor="PostgreSQL",
     title="PostgreSQL, rows from the write-ahead log by wal2json",
     missing=("user.id", "source.ip", "trail.session.id", "user_agent.original", "trail.interface"),
-    gives=Gives(when=NATIVE, field=NATIVE, old=NATIVE, new=NATIVE),
+    gives=Gives.of("when field old new"),
     options={
         "keys": "object: table -> columns of its key",
         "last_editor": "column that names who saved the row last",

@@ -44,16 +44,15 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import INFERRED, NATIVE, Context, Format, Gives, Operation, Rejected
+from parsers._contract import CHANGE_NOT_TOLD, Context, Format, Gives, Operation, Rejected
 from parsers._json import decode, each, is_text, peek, scalar_text, take, take_ip, take_text, take_time, unwrap
-from parsers._snapshots import CHANGE_NOT_TOLD
 
 FORMAT: Final = Format(
     name="workday",
     module="workday",
     vendor="Workday",
     title="Workday, user activity logging and sign-on reports",
-    gives=Gives(who=NATIVE, when=NATIVE, ip=NATIVE, session=NATIVE, logins=NATIVE, exports=INFERRED),
+    gives=Gives.of("who when ip session logins", "exports"),
 )
 LITERALS: Final = (b'"activityAction"', b'"Report_Entry"', b"ign", b"IGN", b"ession", b"ESSION")
 

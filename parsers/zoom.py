@@ -42,7 +42,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from parsers import _zoom
-from parsers._contract import ABSENT, NATIVE, NONE, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, CHANGE_NOT_TOLD, Context, Format, Gives, Operation, Rejected
 from parsers._json import each, is_text, peek, read, same, scalar_text, take, take_ip, take_text, take_time
 from parsers._rows import compare
 from parsers._secrets import DROPPED
@@ -54,14 +54,10 @@ FORMAT: Final = Format(
     vendor="Zoom",
     title="Zoom, event webhooks and operation logs",
     missing=("trail.session.id", "user_agent.original"),
-    gives=Gives(
-        who=NATIVE, when=NATIVE, ip=NATIVE, session=NONE, field=NATIVE, old=NATIVE, new=NATIVE, logins=NATIVE,
-        exports=NONE,
-    ),
+    gives=Gives.of("who when ip field old new logins"),
 )  # fmt: skip
 LITERALS: Final = (b'"payload"', b'"operation_detail"', b'"operation_logs"')
 
-_NO_CHANGE_TOLD: Final = ("trail.change.field", "trail.change.old", "trail.change.new")
 _CHALLENGE: Final = "endpoint.url_validation"
 _IDS: Final = ("id", "uuid", "channel_id", "message_id")
 _NAMES: Final = ("topic", "account_name", "name", "display_name", "email")
@@ -112,7 +108,7 @@ def _event(event: str, item: dict[str, Any], payload: dict[str, Any]) -> Operati
     if op.action in _zoom.UPDATES:
         _compare(op, payload)
         if not op.changes and not op.no_change:
-            op.missing = _NO_CHANGE_TOLD
+            op.missing = CHANGE_NOT_TOLD
     elif event.endswith((".created", ".deleted")):
         _whole(op, item)
     _zoom.hide_host_key(op, peek(item, "payload", "object"))

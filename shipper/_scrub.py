@@ -28,6 +28,19 @@ _AFTER_EQUALS = re.compile(r"[^\s,;&|}\])]*")
 _AFTER_COLON = re.compile(r"[^\r\n,;|}\]]*")
 _OPENING: Final = {"{": "}", "[": "]", "(": ")"}
 
+# Two keys are called as secrets are, and often hold none. `PWD=` of the shell and of sudo is a directory, if a path and
+# a blank stand behind it; but not in a connection string (`UID=sa; PWD=…`).
+_DIRECTORIES: Final = frozenset({"PWD=", "OLDPWD="})
+_directory = re.compile(r"/[A-Za-z0-9._@+~/-]{0,4096}+(?=\s|$)").match
+_in_connection = re.compile(r"\S;\s\Z|UID=").search
+_NEAR: Final = 200
+# And passwd is a program, known by the words that it uses, and a service of PAM (`pam_unix(passwd:chauthtok)`).
+_of_program = re.compile(
+    r"(?<=\(passwd:)(?:auth|account|session|chauthtok|setcred)\)|pam_[a-z0-9_]{1,32}\("
+    r"|password (?:changed for |unchanged\b|for '|expiry |aging )|Authentication (?:token|failure)\b"
+    r"|(?:expiring the password|unlocking the password|You may not|You must|[Cc]annot) "
+).match
+
 _TELLING: Final = (
     # IBAN (ISO 13616): country, two digits, up to 30 letters and digits, in one piece or in groups of four.
     re.compile(r"\b[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?\b"),
@@ -65,7 +78,7 @@ def pairs(text: str, withheld: Callable[[str], bool]) -> str:
     done = position = 0
     while (found := _KEY.search(text, position)) is not None:
         position = found.end()
-        if not withheld(found[1] or found[2]):
+        if not withheld(found[1] or found[2]) or _tells_no_secret(text, found):
             continue
         end = _value_end(text, position, found[3])
         if end > position:
@@ -75,6 +88,16 @@ def pairs(text: str, withheld: Callable[[str], bool]) -> str:
         return text
     out.append(text[done:])
     return "".join(out)
+
+
+def _tells_no_secret(text: str, key: re.Match[str]) -> bool:
+    """Whether what stands around a key shows that it is none of a secret."""
+    start, end = key.span()
+    if key[0] in _DIRECTORIES:
+        before = text[max(0, start - _NEAR) : start]
+        alone = not before or before[-1].isspace()
+        return alone and _directory(text, end) is not None and _in_connection(before) is None
+    return key[2] == "passwd" and key[3] == ":" and _of_program(text, end) is not None
 
 
 def patterns(text: str, *, numbers: bool) -> str:

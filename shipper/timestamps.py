@@ -220,9 +220,12 @@ def layout_problem(layout: str) -> str | None:
         return None
     if "%" not in layout:
         return f"unknown time layout; use one of {', '.join(LAYOUTS)}, or a strptime pattern such as %Y-%m-%d %H:%M:%S"
-    directives = set(_DIRECTIVE.findall(layout))
+    found = [one for one in _DIRECTIVE.findall(layout) if one != "%"]
+    directives = set(found)
     if layout.replace("%%", "").endswith("%"):
         return "the pattern ends in a lone %"
+    if len(found) > len(directives):
+        return "a directive stands twice in the pattern"
     if "Z" in directives:
         return "%Z is not supported, because zone abbreviations are ambiguous; use %z, or leave it out and set timezone"
     unknown = sorted(directives - _KNOWN_DIRECTIVES)

@@ -104,7 +104,9 @@ def damaged(line, dice, other):
             case _ if len(data) < 20_000:
                 form = dice.choice(QUOTED)
                 data = bytearray(form.replace(b"%s", bytes(data)))
-    return bytes(data).replace(b"\n", b" ") or b" "
+    if b"\n" not in line:  # else it is a record of several lines, such as a row of CSV below its header
+        data = data.replace(b"\n", b" ")
+    return bytes(data) or b" "
 
 
 def lane_of(name):

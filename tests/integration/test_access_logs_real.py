@@ -312,3 +312,44 @@ def test_the_error_log_names_client_file_and_referrer_of_what_was_refused(runs, 
     assert all(at(event, "source.ip") in ("127.0.0.1", "::1") for event in granted)
     missing = {at(event, "source.port") for event in events if at(event, "event.code") == "AH00128"}
     assert missing == {one.port for one in done.made if one.status == 404}
+
+
+@pytest.mark.parametrize("name", ["nginx", "auto"])
+def test_the_error_log_of_nginx_tells_each_failed_login_and_one_start_and_one_stop(runs, parse, name):
+    done = runs(Nginx)
+    events = parse(done.folder / "error.log", name)
+    assert {(event["event"]["kind"], event["event"]["dataset"]) for event in events} == {("event", "nginx.error")}
+    assert_in_time(events, done)
+    services = [event["event"]["action"] for event in events if event["event"]["action"].startswith("service.")]
+    assert services == ["service.start", "service.stop"]
+    failed = [event for event in events if event["event"]["action"] == "auth.login"]
+    assert {event["event"]["outcome"] for event in failed} == {"failure"}
+    told = [(at(event, "user.name"), at(event, "source.ip"), at(event, "event.reason")) for event in failed]
+    assert told == [
+        (
+            request.user,
+            request.ip,
+            "password mismatch"
+            if request.user in USERS
+            else "unknown user"
+            if request.user
+            else "no user and password",
+        )
+        for request in done.made
+        if request.status == 401
+    ]
+
+
+def test_the_error_log_of_nginx_names_client_and_request_of_what_was_refused(runs, parse):
+    done = runs(Nginx)
+    events = parse(done.folder / "error.log", "nginx")
+    (denied,) = [event for event in events if event["message"] == "access forbidden by rule"]
+    (request,) = [one for one in done.made if one.status == 403]
+    assert denied["event"]["outcome"] == "failure"
+    assert (at(denied, "source.ip"), at(denied, "url.path")) == (request.ip, "/closed/page.html")
+    assert (at(denied, "server.domain"), at(denied, "url.domain")) == (HOST, HOST)
+    assert at(denied, "http.request.referrer") == "https://ref.example/"
+    missing = [(at(event, "source.ip"), at(event, "url.original")) for event in events if "open()" in event["message"]]
+    assert missing == [
+        (one.ip, one.line.split(b" ")[1].decode(errors="backslashreplace")) for one in done.made if one.status == 404
+    ]

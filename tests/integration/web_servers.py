@@ -72,7 +72,7 @@ Redirect 500 /broken
 _NGINX = r"""
 worker_processes 1;
 pid {folder}/pid;
-error_log {folder}/error.log;
+error_log {folder}/error.log info;
 {user}
 events {{ worker_connections 64; }}
 http {{
@@ -185,7 +185,7 @@ class Apache(WebServer):
 
 
 class Nginx(WebServer):
-    """Writes the access log as it comes, with further fields behind, and with times of ISO 8601."""
+    """Writes the access log as it comes, with further fields behind, and with times of ISO 8601, and an error log."""
 
     def __init__(self, folder):
         super().__init__(folder, ("combined", "further", "iso"))

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from parsers._commands import clean_command, clean_sql
+from parsers._commands import clean_command, clean_sql, drop_secrets
+from parsers._contract import Operation
 
 GONE = "(secret dropped)"
 
@@ -46,6 +47,7 @@ def test_sql_loses_its_secrets(text, clean):
         ("docker run -p 80:80 a", "docker run -p 80:80 a"),
         ("mkdir -p /a", "mkdir -p /a"),
         ("curl https://a:x@b.example/", f"curl https://a:{GONE}@b.example/"),
+        ("curl https://b.example/?code=x&page=2", f"curl https://b.example/?code={GONE}&page=2"),
         ("curl -H 'Authorization: Bearer x'", f"curl -H 'Authorization: Bearer {GONE}'"),
         ("ldapsearch -w x", f"ldapsearch -w {GONE}"),
         ("app --password-file /etc/x", "app --password-file /etc/x"),
@@ -55,6 +57,32 @@ def test_sql_loses_its_secrets(text, clean):
 )
 def test_commands_lose_their_secrets(text, clean):
     assert clean_command(text) == clean
+
+
+def test_records_of_texts_lose_secrets_by_name_and_inside_of_texts():
+    op = Operation(
+        "log.message",
+        "log",
+        raw={
+            "auth": "x",
+            "Cookie": ["x", "y"],
+            "password": "x",
+            "cmd": "app --token x",
+            "more": ["a=1", "token=x"],
+            "n": 1,
+        },
+        fields={"url.original": "https://b.example/?sig=x", "user.name": "token=x"},
+        message="token=x",
+    )
+    drop_secrets(op)
+    assert op.raw == {
+        **dict.fromkeys(("auth", "Cookie", "password"), GONE),
+        "cmd": f"app --token {GONE}",
+        "more": ["a=1", f"token={GONE}"],
+        "n": 1,
+    }
+    assert op.fields == {"url.original": f"https://b.example/?sig={GONE}", "user.name": "token=x"}
+    assert op.message == f"token={GONE}"
 
 
 @pytest.mark.parametrize("unit", ["password ", "'", "password='", "-p ", "--", "://", "token: ", "pass=", "mysql -p"])

@@ -1,9 +1,9 @@
-"""Lists of names and values, and the secrets in them, in nested values and in URLs."""
+"""Lists of names and values, and what else the JSON of APIs asks for."""
 
 import pytest
 
-from parsers._contract import SECRET, Change, Operation, Rejected
-from parsers._pairs import ODD, clean_url, drop_equal, inner_json, named, take_point, tidy
+from parsers._contract import Rejected
+from parsers._pairs import ODD, drop_equal, inner_json, named, named_properties, take_point
 
 
 def test_a_list_of_pairs_becomes_an_object_and_keeps_what_is_no_pair():
@@ -11,40 +11,14 @@ def test_a_list_of_pairs_becomes_an_object_and_keeps_what_is_no_pair():
     assert named(entries) == {"A": 1, "B": None, ODD: [{"Name": "A", "Value": 2}, {"Name": "C", "X": 1}, "odd", {}]}
 
 
-@pytest.mark.parametrize(
-    ("url", "clean"),
-    [
-        ("/a?token=abc&x=1", "/a?token=(secret dropped)&x=1"),
-        ("/cb?code=1#id_token=2", "/cb?code=(secret dropped)#id_token=(secret dropped)"),
-        ("https://kim:pw@co.example/a", "https://kim:(secret dropped)@co.example/a"),
-        ("/sso?SAMLRequest=fZJ&RelayState=home", "/sso?SAMLRequest=(secret dropped)&RelayState=home"),
-        ("/a?page=2&sort=name", "/a?page=2&sort=name"),
-        ("", ""),
-    ],
-)
-def test_urls_lose_the_values_of_telling_parameters(url, clean):
-    assert clean_url(url) == clean
-
-
-def test_secrets_in_pairs_and_deep_in_values_are_dropped():
-    op = Operation(
-        action="config.update",
-        kind="x",
-        raw={"list": [{"Name": "Password", "Value": "p"}, {"key": "size", "value": "5"}], "deep": {"apiKey": "k"}},
-        values={"options": {"a": [{"clientSecret": "s", "n": 1}]}, "SecretString": "t"},
-        changes=[Change("conf", {"password": "a"}, {"password": None, "size": 1}), Change("SecretString", None, "x")],
-    )
-    tidy(op, frozenset({"secretstring"}))
-    assert op.raw == {
-        "list": [{"Name": "Password", "Value": "(secret dropped)"}, {"key": "size", "value": "5"}],
-        "deep": {"apiKey": "(secret dropped)"},
+def test_custom_fields_are_found_by_their_names():
+    fields = [{"id": 7, "content": "x"}, {"key": "pay", "value": None}]
+    assert named_properties({"custom_fields": fields}, ("custom_fields",)) == {
+        "custom_fields.7": "x",
+        "custom_fields.pay": None,
     }
-    assert op.values == {
-        "options": {"a": [{"clientSecret": "(secret dropped)", "n": 1}]},
-        "SecretString": "(secret dropped)",
-    }
-    assert op.changes[0].old == {"password": "(secret dropped)"} and op.changes[0].new == {"password": None, "size": 1}
-    assert op.changes[1] == Change("SecretString", None, SECRET)
+    twice = {"custom_fields": [*fields, fields[0]]}
+    assert named_properties(dict(twice), ("custom_fields",)) == twice
 
 
 def test_a_place_needs_two_numbers_in_range():

@@ -5,7 +5,6 @@ import pytest
 from parsers._contract import ABSENT, Change, Operation, Rejected
 from parsers._json import Items, Number
 from parsers._rows import (
-    clean_url,
     compare,
     each_row,
     from_text,
@@ -67,19 +66,6 @@ def test_only_accounts_have_actions_of_accounts():
 def test_a_role_that_is_nothing_now_was_revoked(nothing):
     assert row_action("update", "user", [Change("is_superuser", True, nothing)]) == "role.revoke"
     assert row_action("update", "user", [Change("is_active", True, nothing)]) == "user.disable"
-
-
-@pytest.mark.parametrize(
-    ("url", "clean"),
-    [
-        ("https://a.example/x?token=t&page=2", "https://a.example/x?token=(secret dropped)&page=2"),
-        ("api_key=k;b=1#f", "api_key=(secret dropped);b=1#f"),
-        ("page=2&token=", "page=2&token="),
-        ("/x", "/x"),
-    ],
-)
-def test_urls_lose_what_lets_somebody_in(url, clean):
-    assert clean_url(url) == clean
 
 
 def test_texts_that_name_a_secret_are_dropped_whole():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation
+from parsers._json import Items, each
 from parsers._secrets import DROPPED, hide_secrets, is_secret
 from tests.parser_checks import JSON_VALUES
 
@@ -73,6 +74,43 @@ def test_secrets_are_dropped_from_values_leftovers_and_within_changes():
     assert "geheim" not in text and "123456" not in text
     assert op.values == {"apiKey": DROPPED, "list": [{"client_secret": DROPPED, "pin": 1}], "password": None}
     assert op.raw["password"] is True and op.changes[0].new["smtp"]["host"] == "h"
+
+
+def test_secrets_in_pairs_and_deep_in_values_are_dropped():
+    op = Operation(
+        action="config.update",
+        kind="x",
+        raw={"list": [{"Name": "Password", "Value": "p"}, {"key": "size", "value": "5"}], "deep": {"apiKey": "k"}},
+        values={"options": {"a": [{"clientSecret": "s", "n": 1}]}, "SecretString": "t"},
+        changes=[Change("conf", {"password": "a"}, {"password": None, "size": 1}), Change("SecretString", None, "x")],
+    )
+    hide_secrets(op, frozenset({"secretstring"}))
+    assert op.raw == {
+        "list": [{"Name": "Password", "Value": "(secret dropped)"}, {"key": "size", "value": "5"}],
+        "deep": {"apiKey": "(secret dropped)"},
+    }
+    assert op.values == {
+        "options": {"a": [{"clientSecret": "(secret dropped)", "n": 1}]},
+        "SecretString": "(secret dropped)",
+    }
+    assert op.changes[0].old == {"password": "(secret dropped)"} and op.changes[0].new == {"password": None, "size": 1}
+    assert op.changes[1] == Change("SecretString", None, SECRET)
+
+
+def test_a_change_of_nothing_but_a_secret_deep_inside_stays_a_change():
+    record = {"id": 1, "options": [{"password": "a"}, {"password": "b"}]}
+
+    def one(item):
+        return [operation(changes=[Change("options", *item.pop("options"))], raw=item)]
+
+    (op,) = each(Items([record], {}), one)
+    assert not op.no_change and op.changes[0].old == op.changes[0].new == {"password": DROPPED}
+
+
+def test_lists_under_the_name_of_a_secret_go_whole():
+    op = operation(raw={"recovery_codes": [{"code": "geheim"}], "backupCodes": ["geheim"], "passwords": []})
+    hide_secrets(op)
+    assert op.raw == {"recovery_codes": DROPPED, "backupCodes": DROPPED, "passwords": []}
 
 
 @given(JSON_VALUES)

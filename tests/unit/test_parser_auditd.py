@@ -84,6 +84,44 @@ def test_long_arguments_are_put_together_from_their_parts():
     assert op.raw == {}
 
 
+def test_what_the_kernel_adds_to_a_program_s_start_is_not_what_it_is_about():
+    op = one(call(59), line("BPRM_FCAPS", "fver=0 fp=0 old_pp=0 pp=0"), line("EXECVE", 'argc=1 a0="ls"'))
+    assert (op.action, op.code) == ("process.start", "SYSCALL")
+    assert op.raw["bprm_fcaps"] == {"fver": "0", "fp": "0", "old_pp": "0", "pp": "0"}
+
+
+def test_a_program_that_could_not_be_started_is_named_beside_the_one_that_tried():
+    op = one(call(59, success="no"), line("PATH", 'item=0 name="/opt/tool" nametype=UNKNOWN'))
+    assert (op.action, op.outcome, op.object_id) == ("process.start", "failure", "/opt/tool")
+    assert op.fields["process.executable"] == "/usr/bin/prog"
+
+
+def test_enriching_that_found_no_name_gives_none():
+    op = one(call(59, f'{GS}AUID="unknown(1000)" EUID="root"', auid="1000"), line("EXECVE", 'argc=1 a0="ls"'))
+    assert "user.name" not in op.fields and op.fields["user.effective.name"] == "root"
+    assert op.raw["syscall"]["AUID"] == "unknown(1000)"
+
+
+def test_a_rule_that_was_refused_is_a_failure_though_the_call_that_asked_succeeded():
+    op = one(line("CONFIG_CHANGE", 'auid=1000 ses=3 op=add_rule key="k" list=4 res=0'), call(44))
+    assert (op.action, op.outcome, op.object_id) == ("config.create", "failure", "k")
+    assert op.fields["user.id"] == "1000" and "auid" not in op.raw["config_change"]
+
+
+def test_the_account_that_sudo_asks_for_a_password_is_not_the_one_that_one_becomes():
+    op = one(user("USER_AUTH", 'op=PAM:authentication acct="kim" exe="/usr/bin/sudo"'))
+    assert (op.action, op.fields["user.id"]) == ("auth.elevate", "1000")
+    assert not {"user.name", "user.effective.name"} & op.fields.keys()
+    assert op.raw["user_auth"]["acct"] == "kim"
+
+
+def test_a_text_with_quotes_stays_one_and_loses_its_secrets():
+    op = one(
+        line("USER", "pid=9 uid=0 auid=1000 ses=3 msg='text=the 'old' disk exe=\"/usr/sbin/auditctl\" res=success'")
+    )
+    assert op.raw["user"]["text"] == "the 'old' disk"
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "action"),
     [
@@ -183,6 +221,16 @@ def test_sudo_shows_who_and_as_whom():
             "group.remove",
             {"group.name": "wheel", "user.target.name": "jo"},
         ),
+        ("USER_CHAUTHTOK", 'op=adding user to group acct="jo"', "group.add", {"user.target.name": "jo"}),
+        ("USER_CHAUTHTOK", 'op=adding user to shadow group acct="jo"', "log.message", {"user.target.name": "jo"}),
+        ("USER_CHAUTHTOK", 'op=changing group member acct="jo"', "log.message", {"user.target.name": "jo"}),
+        ("USER_CHAUTHTOK", "op=changing home directory id=1001", "user.update", {"user.target.id": "1001"}),
+        ("ADD_USER", "op=adding home directory id=1001", "log.message", {"user.target.id": "1001"}),
+        ("DEL_USER", "op=deleting user from group id=1001", "group.remove", {"user.target.id": "1001"}),
+        ("ADD_GROUP", "op=adding group to /etc/group id=1005", "group.create", {"group.id": "1005"}),
+        ("ADD_GROUP", "op=adding group to /etc/gshadow id=1005", "log.message", {"group.id": "1005"}),
+        ("ADD_GROUP", "op= id=1005", "log.message", {"group.id": "1005"}),
+        ("USER_ACCT", 'op=modifying group acct="crew" exe="/usr/sbin/groupmod"', "log.message", {"group.name": "crew"}),
         ("USER_MGMT", 'op=changing-shell acct="jo"', "user.update", {"user.target.name": "jo"}),
         ("USER_CHAUTHTOK", 'op=PAM:chauthtok acct="jo"', "password.change", {"user.target.name": "jo"}),
         ("USER_CHAUTHTOK", 'op=change-age acct="jo"', "user.update", {"user.target.name": "jo"}),
@@ -194,6 +242,14 @@ def test_accounts_and_groups_are_targets(kind, text, action, target):
     assert op.action == action
     assert op.fields.items() >= target.items()
     assert op.fields["user.effective.id"] == "0"
+
+
+def test_debian_s_groupmod_tells_a_group_s_old_and_new_name():
+    text = 'op=changing /etc/group; group crew/1005, new name: deck, new gid: 1006 acct="crew" exe="/usr/sbin/groupmod"'
+    op = one(user("USER_ACCT", text))
+    assert (op.action, op.object_type, op.object_id, op.object_name) == ("group.update", "group", "1005", "crew")
+    assert op.changes == [Change("name", "crew", "deck"), Change("gid", "1005", "1006")]
+    assert "user.name" not in op.fields
 
 
 @pytest.mark.parametrize(

@@ -232,3 +232,13 @@ def test_a_change_whose_values_were_masked_alike_is_a_change_all_the_same():
 )
 def test_a_change_of_an_account_is_called_what_it_amounts_to(action, changes, becomes):
     assert one(content_type="auth.user", action=action, changes=changes).action == becomes
+
+
+def test_what_a_creation_carries_is_json_whatever_the_library_masked():
+    operation = one(
+        action=0, changes={"iban": ["***", "***"], "groups": {"type": "m2m", "operation": "clear", "objects": ["a"]}}
+    )
+    assert operation.values == {"iban": "(secret dropped)"}
+    assert json.dumps(operation.raw["changes"]) == json.dumps(
+        {"iban": ["(secret dropped)"] * 2, "groups": [["a"], None]}
+    )

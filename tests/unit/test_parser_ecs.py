@@ -183,3 +183,8 @@ def test_every_leaf_is_in_fields_or_in_raw(document):
     assert set(leaves(document)) <= kept
     for name in operation.fields:
         assert not any(other.startswith(f"{name}.") for other in operation.fields)
+
+
+def test_an_original_that_repeats_the_message_is_left_out():
+    assert "log.original" not in one(message="saved", log={"original": "saved"}).fields
+    assert one(message="saved", log={"original": "sav%s"}).fields["log.original"] == "sav%s"

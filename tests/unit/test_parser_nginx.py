@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from parsers import Context, Rejected, Time
 from parsers.nginx import _unusual, _usual, parse
 from shipper.formats import Formats
+from tests.parser_checks import assert_sound
 
 CTX = Context()
 GOLDEN = Path(__file__).parents[1] / "golden" / "nginx"
@@ -295,3 +296,196 @@ def test_long_hostile_lines_take_no_longer_than_long_lines(line):
 
 def test_auto_knows_the_format():
     assert Formats().decide((GOLDEN / "normal.log").read_bytes(), CTX) == "nginx"
+
+
+# -- the error log ----------------------------------------------------------------------------------------------------
+
+HEAD = "2026/02/03 10:30:00 [error] 123#124: *45 "
+PARTIES = ", client: 192.0.2.1, server: www.shop.example"
+TAIL = (
+    f'{PARTIES}, request: "GET /admin/?a=1 HTTP/1.1", host: "www.shop.example:8443", referrer: "https://ref.example/"'
+)
+
+
+def test_a_line_of_the_error_log_is_read_in_full():
+    operation = one(f'{HEAD}open() "/srv/x" failed (2: No such file or directory){TAIL}')
+    assert (operation.action, operation.kind, operation.outcome) == ("log.message", "error", None)
+    assert operation.time == Time("2026/02/03 10:30:00", "%Y/%m/%d %H:%M:%S")
+    assert operation.message == 'open() "/srv/x" failed (2: No such file or directory)'
+    assert operation.raw == {"connection": "45"}
+    assert operation.fields == {
+        "log.level": "error",
+        "process.pid": 123,
+        "process.thread.id": 124,
+        "source.ip": "192.0.2.1",
+        "server.domain": "www.shop.example",
+        "http.request.method": "GET",
+        "url.original": "/admin/?a=1",
+        "url.path": "/admin/",
+        "url.query": "a=1",
+        "http.version": "1.1",
+        "url.domain": "www.shop.example",
+        "url.port": 8443,
+        "http.request.referrer": "https://ref.example/",
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "reason"),
+    [
+        ('user "kim": password mismatch', "kim", "password mismatch"),
+        ('user "a "b" c": password mismatch', 'a "b" c', "password mismatch"),
+        ('user "" was not found in "/etc/nginx/.htpasswd"', None, "unknown user"),
+        ('user "kim" was not found in "/etc/nginx/.htpasswd"', "kim", "unknown user"),
+        ('user "root" was not found in "x" was not found in "/etc/nginx/.htpasswd"', None, "unknown user"),
+        ("no user/password was provided for basic authentication", None, "no user and password"),
+    ],
+)
+@pytest.mark.parametrize("tail", [TAIL, f'{TAIL}, client: 198.51.100.66"', ""])
+def test_a_refused_login_is_a_failed_login_of_the_name_that_was_given(said, name, reason, tail):
+    operation = one(HEAD + said + tail)
+    assert (operation.action, operation.outcome) == ("auth.login", "failure")
+    assert operation.fields.get("user.name") == name
+    assert operation.fields["event.reason"] == reason
+    assert operation.fields.get("source.ip") == ("192.0.2.1" if tail else None)
+    assert (operation.actor_type, operation.actor_confidence) == ("unknown", "unknown")
+    assert operation.message == said
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ("access forbidden by rule", "failure"),
+        ('limiting requests, excess: 5.720 by zone "one"', "failure"),
+        ('limiting connections by zone "one"', "failure"),
+        ('limiting requests, dry run, excess: 5.720 by zone "one"', None),
+        ('delaying request, excess: 0.5, by zone "one"', None),
+        ("upstream timed out (110: Connection timed out) while connecting to upstream", None),
+    ],
+)
+def test_what_was_refused_is_a_failure(said, outcome):
+    operation = one(HEAD + said + TAIL)
+    assert (operation.action, operation.outcome, operation.message) == ("log.message", outcome, said)
+
+
+@pytest.mark.parametrize(
+    ("said", "action"),
+    [
+        ("nginx/1.22.1", "service.start"),
+        ("nginx/1.25.3 (Ubuntu)", "service.start"),
+        ("openresty/1.21.4.1", "service.start"),
+        ("start worker processes", "log.message"),
+        ("signal 15 (SIGTERM) received from 1, exiting", "service.stop"),
+        ("signal 2 (SIGINT) received, exiting", "service.stop"),
+        ("signal 3 (SIGQUIT) received from 7, shutting down", "service.stop"),
+        ("signal 1 (SIGHUP) received from 7, reconfiguring", "log.message"),
+        ("signal 17 (SIGCHLD) received from 7", "log.message"),
+        ("exiting", "log.message"),
+    ],
+)
+def test_a_start_and_a_stop_are_told_by_lines_that_come_once(said, action):
+    assert one(f"2026/02/03 10:30:00 [notice] 7#7: {said}").action == action
+    assert one(f"2026/02/03 10:30:00 [notice] 7#7: *5 {said}").action == "log.message"
+    assert one(f"2026/02/03 10:30:00 [error] 7#7: {said}").action == "log.message"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{HEAD}open() "/srv/a, client: 198.51.100.66, server: x" failed{TAIL}',
+        f'{HEAD}open() "/srv/a" failed{TAIL}, client: 198.51.100.66"',
+        (f'{HEAD}open() "/srv/a, client: 198.51.100.66, server: x' + "x" * 2047)[:2047],
+    ],
+)
+def test_an_address_is_given_only_where_it_can_only_be_the_servers_word(line):
+    operation = one(line)
+    assert "source.ip" not in operation.fields and "server.domain" not in operation.fields
+    assert operation.message == line.removeprefix(HEAD)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        'request: "GET /", host: "a", host: "b"',
+        'host: "a", request: "GET / HTTP/1.1"',
+        'request: "GET / HTTP/1.1", server: x',
+        'request: "GET / HTTP/1.1", referrer: "cut',
+        'upstream: "10.0.0.5:5432", bytes from/to client:0/0',
+        'login: "kim"',
+    ],
+)
+def test_what_can_be_read_in_two_ways_stays_as_it_is(rest):
+    operation = one(f"{HEAD}access forbidden by rule{PARTIES}, {rest}")
+    assert operation.fields["source.ip"] == "192.0.2.1"
+    assert operation.raw == {"connection": "45", "rest": rest}
+    assert "url.original" not in operation.fields
+
+
+def test_nothing_is_unescaped_in_the_error_log():
+    operation = one(rf'{HEAD}open() "/srv/\x41" failed{PARTIES}, request: "GET /\x41 HTTP/1.1"')
+    assert operation.fields["url.original"] == r"/\x41"
+
+
+def test_the_parts_of_a_request_that_have_no_field_stay_in_raw():
+    tail = ', client: unix:, server: _, request: "", subrequest: "/auth?token=hunter2", upstream: "http://kim:hunter2@10.0.0.5/", host: "a b"'
+    operation = one(f"{HEAD}x{tail}")
+    assert operation.raw == {
+        "connection": "45",
+        "server": "_",
+        "request": "",
+        "subrequest": "/auth?token=(secret dropped)",
+        "upstream": "http://kim:(secret dropped)@10.0.0.5/",
+        "host": "a b",
+    }
+    assert operation.fields["source.address"] == "unix:"
+
+
+def test_secrets_of_headers_and_urls_are_dropped():
+    assert "hunter2" not in repr(one('2026/02/03 10:30:00 [debug] 1#1: *1 http header: "Authorization: Basic hunter2"'))
+    assert "hunter2" not in repr(one(f'{HEAD}x, client: a, client: b, request: "GET /?password=hunter2 HTTP/1.1"'))
+    assert "hunter2" not in repr(
+        one(f'{HEAD}x{PARTIES}, request: "GET /?password=hunter2 HTTP/1.1", host: "a", host: "b"')
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026/02/03 10:30:00 [loud] 1#1: x",
+        "2026/02/03 10:30:00 [error] x",
+        "2026/02/03 10:30:00 saved",
+        "2026/02/03 10:30 [error] 1#1: x",
+        "2026-02-03 10:30:00 [error] 1#1: x",
+    ],
+)
+def test_other_lines_with_a_time_in_front_are_refused(line):
+    assert isinstance(parse(line.encode(), CTX), Rejected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from((GOLDEN / "normal_error.log").read_bytes().splitlines()), st.integers(0, 250), st.binary(max_size=6)
+)
+def test_a_damaged_line_of_the_error_log_yields_a_sound_result(line, at, piece):
+    assert_sound(parse(line[:at] + piece + line[at + len(piece) :], CTX))
+
+
+@settings(max_examples=300, deadline=None)
+@given(CHOSEN.map(lambda text: text.partition(":")[0]), CHOSEN, CHOSEN)
+def test_no_text_of_a_client_changes_who_was_refused(name, host, referrer):
+    line = f'{HEAD}user "{name}": password mismatch{PARTIES}, request: "GET / HTTP/1.1", host: "{host}", referrer: "{referrer}"'
+    operation = one(line)
+    assert (operation.action, operation.outcome) == ("auth.login", "failure")
+    assert operation.fields["source.ip"] == "192.0.2.1"
+    assert operation.fields.get("user.name", "") == name
+
+
+@pytest.mark.parametrize("unit", [", client: ", ', host: "', 'user "', "*1 ", '" was not found in "', "a=", "(secret"])
+def test_long_lines_of_the_error_log_take_no_longer_than_long_lines(unit):
+    data = f"{HEAD}{PARTIES}{unit * 20_000}".encode()
+    best = 1.0
+    for _ in range(3):
+        start = time.perf_counter()
+        parse(data, CTX)
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.2

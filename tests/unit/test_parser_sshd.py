@@ -112,6 +112,7 @@ def test_a_priority_and_structured_data_are_kept():
         ("Connection from 203.0.113.7 port 40022 on 192.0.2.1 port 22", "network.connect", None, {"destination.ip": "192.0.2.1", "destination.port": 22, **CLIENT}),
         ("pam_unix(sshd:session): session opened for user kim(uid=1000) by (uid=0)", "session.start", None, {"user.name": "kim", "user.id": "1000"}),
         ("pam_unix(sshd:session): session closed for user kim", "session.end", None, {"user.name": "kim"}),
+        ("pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.7 ", "log.message", "failure", {"source.ip": "203.0.113.7"}),
         ("Failed password for kim from UNKNOWN port 65535 ssh2", "auth.login", "failure", {"user.name": "kim", "source.port": 65535}),
         ("fatal: mm_answer_sign: sign: broken", "log.message", None, {"log.level": "fatal"}),
         ("Accepted key RSA SHA256:x found at /home/kim/.ssh/authorized_keys:1", "log.message", None, {}),

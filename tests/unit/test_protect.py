@@ -426,6 +426,59 @@ def test_what_a_text_gives_away_by_its_keys_or_its_shape_is_withheld(text, clean
     assert protect_original(DEFAULT, "x", text) == cleaned
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kim : TTY=pts/0 ; PWD=/home/kim ; USER=root ; COMMAND=/bin/ls",
+        "kim : PWD=/ ; USER=root ; COMMAND=list",
+        "root : PWD=/srv/a place ; USER=nobody",
+        "HOME=/home/kim PWD=/home/kim OLDPWD=/tmp/x-1.2_a",
+        "PWD=/home/kim",
+        "passwd: password changed for kim",
+        "Feb  3 10:30:00 db1 passwd: password for 'ann' changed by 'root'",
+        "pam_unix(passwd:chauthtok): password changed for kim",
+        "passwd: pam_unix(passwd:chauthtok): password changed for kim",
+        "passwd: Authentication token manipulation error",
+    ],
+)
+def test_a_directory_and_a_program_are_no_secrets_for_their_names(text):
+    assert protect_text(DEFAULT, "x", text) == protect_original(DEFAULT, "x", text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("PWD=hunter2", "PWD=(withheld)"),
+        ("PWD=/hunter2;UID=sa", "PWD=(withheld);UID=sa"),
+        ("UID=sa;PWD=/hunter2", "UID=sa;PWD=(withheld)"),
+        ("UID=sa; PWD=/hunter2", "UID=sa; PWD=(withheld)"),
+        ("UID=sa PWD=/hunter2", "UID=sa PWD=(withheld)"),
+        ("server=db1; PWD=/hunter2", "server=db1; PWD=(withheld)"),
+        ("pwd=/hunter2", "pwd=(withheld)"),
+        ("Pwd=/hunter2", "Pwd=(withheld)"),
+        ("PWD: /hunter2", "PWD: (withheld)"),
+        ("PWD = /hunter2", "PWD = (withheld)"),
+        ("PWD=/hunter2+x==", "PWD=(withheld)"),
+        ("PWD=/hunter$2", "PWD=(withheld)"),
+        ("PWD='/hunter2'", "PWD=(withheld)"),
+        ("passwd: hunter2", "passwd: (withheld)"),
+        ("passwd: hunter2 changed for kim", "passwd: (withheld)"),
+        ("passwd: password", "passwd: (withheld)"),
+        ("passwd=password changed for kim", "passwd=(withheld) changed for kim"),
+        ("(passwd:hunter)", "(passwd:(withheld)"),
+        ("login (passwd:session1)", "login (passwd:(withheld)"),
+        ("passwd:chauthtok", "passwd:(withheld)"),
+        ("kim : PWD=/home/kim ; USER=root ; COMMAND=/bin/x password=hunter2", None),
+        ("passwd: password changed for kim, password: hunter2", None),
+        ("pam_unix(passwd:chauthtok): token: hunter2", None),
+    ],
+)
+def test_a_secret_behind_the_same_names_is_withheld(text, cleaned):
+    found = protect_text(DEFAULT, "x", text)
+    assert "hunter" not in found
+    assert cleaned is None or found == cleaned
+
+
 def test_the_text_of_a_record_loses_every_long_number_but_a_sentence_does_not():
     assert protect_original(DEFAULT, "x", "order 1234567 at 12:30") == "order ****** at 12:30"
     assert protect_text(DEFAULT, "x", "order 1234567 at 12:30") == "order 1234567 at 12:30"
@@ -491,6 +544,10 @@ def test_the_sieve_remembers_no_more_than_some_keys():
         '"ssn":{',
         '"ssn":"',
         '\\"ssn\\":\\"',
+        "PWD=/a",
+        " PWD=/",
+        "passwd:",
+        "(passwd:pam_",
         "{",
         "ssn: ",
         "A1 ",

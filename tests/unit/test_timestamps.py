@@ -199,6 +199,7 @@ def test_usable_layouts_have_no_problem(layout):
         ("%Y-%m-%d %c", "%c"),
         ("%Y-%m-%d %", "lone"),
         ("%j %H", "year"),
+        ("%Y-%m-%d %H:%H", "twice"),
         ("%Y-%m-%d %I", "%p"),
     ],
 )
