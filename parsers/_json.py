@@ -326,15 +326,16 @@ def each(
     if isinstance(found, Rejected):
         return found
     operations: list[Operation] = []
+    rest = found.rest
     for position, item in enumerate(found.items):
         result = one(item)
         if isinstance(result, Rejected):
             return result if len(found.items) == 1 else Rejected(f"item {position}: {result.reason}")
+        if rest and result:
+            result[0].raw[ENVELOPE], rest = rest, {}
         for op in result:
             if op.changes and not op.action.startswith(_DEEDS) and all(same(one.old, one.new) for one in op.changes):
                 op.no_change = True
             hide_secrets(op)
         operations += result
-    if found.rest and operations:
-        operations[0].raw[ENVELOPE] = found.rest
     return operations

@@ -65,6 +65,7 @@ from parsers._rows import (
     set_last_editor,
     set_new_row,
 )
+from parsers._secrets import is_secret
 
 FORMAT: Final = Format(
     name="debezium",
@@ -72,7 +73,7 @@ FORMAT: Final = Format(
     vendor="Debezium",
     title="Debezium, change events of a database",
     missing=("user.id", "source.ip", "trail.session.id", "user_agent.original", "trail.interface"),
-    gives=Gives.of("who when field old new"),
+    gives=Gives.of("when field old new", "who"),
     options={
         "keys": "object: table -> columns of its key",
         "last_editor": "column that names who saved the row last",
@@ -240,7 +241,8 @@ def _key(
 ) -> dict[str, Any]:
     """The columns of the row's key with their values, from the message's key or else from the row."""
     if isinstance(key, dict) and key:
-        return {name: _plain(from_text(value)) if name == "id" else value for name, value in key.items()}
+        plain = {name: value for name, value in key.items() if not is_secret(name)}  # what a key should never hold
+        return {name: _plain(from_text(value)) if name == "id" else value for name, value in plain.items()}
     row = after or before or {}
     usual = next((name for name in row if name.lower() in {"id", "_id"}), "id")
     return {name: row.get(name) for name in key_columns(options, table, usual)}
