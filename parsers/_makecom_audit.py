@@ -22,7 +22,7 @@ _MOVES: Final = {
 _TOKEN: Final = {"made": "token.create", "gone": "token.revoke", "": "token.update"}
 _WEBHOOK: Final = {"made": "webhook.create", "gone": "webhook.delete", "off": "webhook.disable", "": "webhook.update"}
 _MEMBER: Final = {"made": "group.add", "gone": "group.remove", "": "user.update"}
-_GRANT: Final = {"made": "role.grant", "gone": "role.revoke", "": "role.grant"}
+_GRANT: Final = {"made": "role.grant", "gone": "role.revoke", "": "user.update"}
 _CONFIG: Final = {"made": "config.create", "gone": "config.delete", "": "config.update"}
 _USER: Final = {
     "made": "user.create",
@@ -54,10 +54,12 @@ _NOUNS: Final = {
     "role": {"made": "role.create", "gone": "role.delete", "": "role.update"},
     "user_role": _GRANT,
     "member_role": _GRANT,
-    "permission": _GRANT,
+    "permission": {**_GRANT, "": "role.update"},
     "audit_log": {"off": "audit.disable", "gone": "audit.disable", "on": "audit.enable", "": "config.update"},
 }
 """Noun of `eventName`, or how it ends (`team_scenario` is a `scenario`) -> our actions."""
+_ROLES: Final = ("user_role", "member_role")
+"""How nouns of an account's role end: a change of it grants one where it says which, else that is not known."""
 _ACCOUNTS: Final = frozenset({"user", "member", "organization_user", "organization_member", "user_role", "member_role"})
 """Nouns whose `targetId` is an account; of `team_user` it may be the team's."""
 
@@ -88,6 +90,8 @@ def entry(item: dict[str, Any]) -> Operation:
         if op.object_id is not None:
             op.fields["trail.automation.scenario.id"] = op.object_id
     _what(op, item)
+    if noun.endswith(_ROLES) and op.action == "user.update" and op.changes:
+        op.action = "role.grant"
     op.raw = item
     return op
 

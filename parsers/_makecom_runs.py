@@ -51,13 +51,13 @@ def run(item: dict[str, Any]) -> Operation:
     if _INCOMPLETE(text):
         op.kind = "incomplete"
     _result(op, item)
-    author = take_text(item, "authorId")
-    if author is not None:
-        op.fields["user.id"] = author
     if item.get("type") != "manual" and "type" in item:
         op.actor_type, op.actor_confidence = "automation", "asserted"
-    elif author is not None:
-        op.actor_type, op.actor_confidence = "user", "asserted"
+    elif scalar_text(item.get("authorId")) is not None:
+        # Make does not say whose id this is; a run by hand has one, a run by schedule has none.
+        op.fields["user.id"] = take_text(item, "authorId")
+        op.fields["trail.actor.basis"] = "authorId"
+        op.actor_type, op.actor_confidence = "user", "inferred"
     organization = take_text(item, "organizationId")
     if organization is not None:
         op.fields["organization.id"] = organization
@@ -91,7 +91,7 @@ def _result(op: Operation, item: dict[str, Any]) -> None:
     status = scalar_text(item.get("status"))
     if status in _STATUS:
         op.outcome = _STATUS[status]
-        if status == "RUNNING":
+        if status in {"RUNNING", "0"}:
             op.action = "automation.start"
         del item["status"]
         if status in {"2", "WARNING"}:
@@ -121,11 +121,11 @@ def is_incomplete(item: dict[str, Any]) -> bool:
 def incomplete(item: dict[str, Any]) -> Operation:
     """A run that failed and waits to be resolved; whether it was since is in `raw`, since nobody says when and by whom.
 
+    Nor does it say whether a schedule or a person started the run.
     What is called a company here is called an organization elsewhere at Make.
     """
     op = _automation("incomplete", item, "created")
     op.outcome = "failure"
-    op.actor_type, op.actor_confidence = "automation", "asserted"
     op.id = take_text(item, "id")
     execution = take_text(item, "executionId")
     if execution is not None:

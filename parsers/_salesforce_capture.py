@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from parsers._contract import ABSENT, UNKNOWN, Change, Operation, Rejected
-from parsers._json import peek, scalar_text, snake, take, take_text, take_time
+from parsers._json import is_text, peek, scalar_text, snake, take, take_text, take_time
 
 _SYSTEM: Final = frozenset({"LastModifiedDate", "LastModifiedById", "SystemModstamp"})
 """Change with every edit: no change that anybody made."""
@@ -34,7 +34,7 @@ def read_capture(item: dict[str, Any], path: tuple[str, ...]) -> list[Operation]
     ids = header.get("recordIds")
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
         return Rejected("ChangeEventHeader.recordIds: no list of ids")
-    if not isinstance(header.get("changeType"), str) or not isinstance(header.get("entityName"), str):
+    if not is_text(header.get("changeType")) or not is_text(header.get("entityName")):
         return Rejected("ChangeEventHeader: entityName and changeType are needed")
     del header["recordIds"]
     template = _common(header, body)

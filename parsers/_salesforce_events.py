@@ -115,6 +115,8 @@ def _accounts(op: Operation, item: dict[str, Any], code: str) -> None:
         user, name = delegate, take_text(item, "DELEGATED_USER_NAME")
         if name is not None:
             op.fields["user.name"] = name
+        op.object_type = "user"
+        op.object_id = op.fields.get("user.effective.id")
     elif delegate is not None:
         item["DELEGATED_USER_ID"] = delegate
     if user is not None:

@@ -115,7 +115,7 @@ def _sentences() -> dict[str, re.Pattern[str]]:
         "for": re.compile(r" for (?P<name>\S{1,100}@\S{1,100})$"),
         "user_id": re.compile(r"^Changed username for (?P<id>[A-Za-z0-9]{15,18}) "),
         "rights": re.compile(
-            rf"(?:^|^Created |^Changed |^Deleted )(?P<type>{rights}) (?P<name>[^:\n]{{1,200}}?)"
+            rf"(?:^|^Created |^Changed |^Deleted )(?P<type>{rights}) (?!for user )(?P<name>[^:\n]{{1,200}}?)"
             r"(?=:|$| with expiration| assigned| removed)",
             re.IGNORECASE,
         ),

@@ -28,7 +28,7 @@ Creating an employee sends `employee.created` and then `employee.updated`.
 
 Missing: `trail.missing` always holds `user.id`, `source.ip`, `trail.session.id` and `trail.interface`; of a change
 `trail.change.old`, and `trail.change.new` where no value is posted; of an update without field names all three of
-field, old and new. What is not mapped is in `trail.raw`. Form posts are not read. Options: none.
+field, old and new; of a creation or deletion without posted values `trail.values`. What is not mapped is in `trail.raw`. Form posts are not read. Options: none.
 """  # noqa: E501 - a log line has no line breaks
 
 from __future__ import annotations
@@ -140,5 +140,7 @@ def _with_value(change: Change, values: dict[str, Any], names: dict[str, str]) -
 def _finished(op: Operation, item: dict[str, Any]) -> Operation:
     if op.action == "field.update" and not op.changes:
         op.missing = CHANGE_NOT_TOLD
+    elif op.action != "field.update" and not op.values:
+        op.missing = ("trail.values",)
     op.raw = item
     return op

@@ -222,7 +222,7 @@ def _lists(op: Operation, item: dict[str, Any]) -> None:
         value = peek(item, *path)
         if value is ABSENT:
             continue
-        listed = value if isinstance(value, list) else [] if value is None else [value]
+        listed = value if isinstance(value, list) else [] if value is None or value == "" else [value]
         texts = [text for text in map(scalar_text, listed) if text is not None]
         if len(texts) < len(listed):
             raise _WrongTypeError(f"{'.'.join(path)}: no list of texts")

@@ -302,6 +302,9 @@ def _whole(op: Operation, item: dict[str, Any], *, created: bool) -> None:
         op.action = f"user.{verb}"
     elif op.object_type is not None and _ROLE(op.object_type):
         op.action = "role.grant" if created else "role.revoke"
+        owner = take_text(op.values, "user_id")
+        if owner is not None:
+            op.fields["user.target.id"] = owner
     else:
         op.action = f"record.{verb}"
 

@@ -40,7 +40,7 @@ The audit log has actions of HubSpot users only: what a form, a workflow or an i
   `associationChange` is `record.link` or `record.unlink` of the record that it begins at. `event.code` is the
   subscription's type, `event.id` the `eventId`.
 - Property history (`hubspot.property_history`): one `field.update` per item, oldest first, whose old value is the
-  next-older item; of the oldest item the old value is unknown.
+  next-older item (`reconstructed`); of the oldest item the old value is unknown.
 - Audit log (`hubspot.audit`): the action that category and verb say: `record.*` and `field.update` of CRM objects,
   `user.*`, `role.*`, `automation.*` of workflows, `data.export`, `auth.login`, `config.*` of settings, pipelines and
   properties, else `log.message`. `event.code` is `CATEGORY.SUBCATEGORY.ACTION`.
@@ -71,7 +71,7 @@ FORMAT: Final = Format(
     title="HubSpot, webhooks, property history, audit log, login and security activity",
     missing=("trail.session.id",),
     options={"object_type": "type of the records whose property history is read, e.g. contact"},
-    gives=Gives.of("who when ip field old new logins exports"),
+    gives=Gives.of("who when ip field new logins exports", "old"),
 )  # fmt: skip
 LITERALS: Final = (
     b'"subscriptionType"', b'"propertiesWithHistory"', b'"occurredAt"', b'"loginAt"', b'"actingUser"',
@@ -252,7 +252,7 @@ def _history(item: dict[str, Any], object_type: str | None) -> list[Operation] |
             value = one.pop("value", UNKNOWN)
             op = Operation(action="field.update", kind="property_history", object_type=object_type)
             op.object_id, op.fields, op.time = common.object_id, dict(fields), take_time(one, "timestamp")
-            op.changes = [Change(name, older, value, derivation="new_only" if older is UNKNOWN else "native")]
+            op.changes = [Change(name, older, value, derivation="new_only" if older is UNKNOWN else "reconstructed")]
             older = value
             _who(op, one, "sourceType")
             op.raw = {"propertiesWithHistory": {name: one}} if one else {}

@@ -31,18 +31,20 @@ does not say it.
 
 - Of a hook one event per object key: `record.create` for `*.add`, `record.delete` for `*.delete`, `record.merge` for
   `*.merge`, `record.purge` for `*.redact`, `field.update` for everything else, without `trail.change` because nothing is
-  known about the change; of users `user.create`, `user.update`, `user.delete`; for `contactGroup.applied` and `.removed`
-  `tag.add` and `tag.remove` of the tag, with the contacts in `trail.raw`. `event.code` is the event key.
+  known about the change; of users `user.create`, `user.update`, `user.delete`. For `contactGroup.applied` and `.removed`
+  one `tag.add` or `tag.remove` per contact of its `contact_details` (a shape that is not confirmed), with the tag as
+  `trail.change` of the field `tag`. `event.code` is the event key.
 - Of a stage move one `field.update` of the field `stage` of the opportunity; stage `0` means none and becomes null.
 - Of a contact, opportunity or user one `field.update` (of a user `user.update`) at its time of update, or
-  `record.create` (`user.create`) where it was not changed since it was made, with the whole record in `trail.values`.
+  `record.create` (`user.create`) where it was not changed since it was made (its time of update is the same, or null),
+  with the whole record in `trail.values`.
   Who made it (`created_by`) is the actor of its creation; who changed it last is `trail.object.last_editor.id`, never the
-  actor. A record without times is a `log.message`: that it was seen is all that is known. Custom fields become one value
-  each, `custom_fields.<id>`.
+  actor. A record that does not say when it was last changed (`fields` did not ask for it) is a `log.message`: that it
+  was seen is all that is known. Custom fields become one value each, `custom_fields.<id>`.
 - Of an applied tag one `tag.add` of the contact, with the tag as `trail.change` of the field `tag`.
 
-Missing: `trail.missing` of a hook holds `user.id`, `source.ip`, `trail.session.id`, `trail.interface`, and for edits
-`trail.change.field`, `.old` and `.new`; of a stage move `source.ip`, `trail.session.id`, `trail.interface`; of a record
+Missing: `trail.missing` of a hook holds `user.id`, `source.ip`, `trail.session.id`, `trail.interface`, for edits
+`trail.change.field`, `.old` and `.new`, and for a record that was created or deleted `trail.values`; of a stage move `source.ip`, `trail.session.id`, `trail.interface`; of a record
 as it is now the same as of a hook. What is not mapped is in `trail.raw`. Options: none.
 """  # noqa: E501 - a log line has no line breaks
 
@@ -98,6 +100,11 @@ _OF_CONTACTS: Final = frozenset(
 """Members of a contact beside its names; three of them tell it from what others call a contact."""
 _UPDATED: Final = ("update_time", "last_updated_time")
 _CREATED: Final = ("create_time", "created_time")
+_NOT_TOLD: Final = {
+    **dict.fromkeys(("field.update", "user.update"), CHANGE_NOT_TOLD),
+    **dict.fromkeys(("record.create", "record.delete"), ("trail.values",)),
+}
+"""What a hook does not tell, beside who."""
 
 
 def parse(record: bytes, ctx: Context) -> list[Operation] | Rejected:  # noqa: ARG001  (one signature for all formats)
@@ -153,7 +160,10 @@ def _hook(item: dict[str, Any], event_key: str) -> list[Operation] | Rejected:
         action = f"user.{what}"
     else:
         action = "field.update" if what == "update" else f"record.{what}"
-    operations = [_key(key, event_key, kind, action) for key in keys]
+    if action.startswith("tag."):
+        operations = [op for key in keys for op in _tagged(key, event_key, action)]
+    else:
+        operations = [_key(key, event_key, kind, action) for key in keys]
     if not operations:
         return [Operation(action=action, kind="hook", code=event_key, object_type=kind, raw=item, no_change=True)]
     # What else the hook says once for all its keys stands with the first of them.
@@ -169,7 +179,7 @@ def _key(key: dict[str, Any], event_key: str, kind: str, action: str) -> Operati
         code=event_key,
         object_type=kind,
         object_id=take_text(key, "id"),
-        missing=("user.id", *CHANGE_NOT_TOLD) if action in {"field.update", "user.update"} else ("user.id",),
+        missing=("user.id", *_NOT_TOLD.get(action, ())),
     )
     url = peek(key, "apiUrl")
     if is_text(url) and url.strip():
@@ -177,6 +187,39 @@ def _key(key: dict[str, Any], event_key: str, kind: str, action: str) -> Operati
     # `object_keys` is where the source has these members: the path tells them from the hook's own.
     op.raw = {"object_keys": key} if key else {}
     return op
+
+
+def _tagged(key: dict[str, Any], event_key: str, action: str) -> list[Operation]:
+    """The contacts that a tag was applied to or removed from; the key itself is the tag."""
+    tag: Any = take_text(key, "id")
+    tag = UNKNOWN if tag is None else tag
+    details = key.get("contact_details")
+    contacts: list[dict[str, Any]] = [{}]
+    if isinstance(details, list) and details and all(isinstance(detail, dict) for detail in details):
+        contacts = key.pop("contact_details")
+    operations = []
+    for contact in contacts:
+        op = Operation(
+            action=action,
+            kind="hook",
+            time=take_time(contact, "timestamp"),
+            code=event_key,
+            object_type="contact",
+            object_id=take_text(contact, "id"),
+            changes=[Change("tag", ABSENT, tag) if action == "tag.add" else Change("tag", tag, ABSENT)],
+            missing=("user.id",),
+        )
+        op.raw = {"object_keys": {"contact_details": contact}} if contact else {}
+        operations.append(op)
+    timeless = [op for op in operations if op.time is None]
+    time = take_time(key, "timestamp") if timeless else None
+    for op in timeless:
+        op.time = time
+    # What the key says once for all its contacts stands with the first of them.
+    if key:
+        first = operations[0]
+        first.raw = {"object_keys": {**key, **first.raw.get("object_keys", {})}}
+    return operations
 
 
 def _stage(item: dict[str, Any], name: str) -> Any:
@@ -242,7 +285,9 @@ def _record(item: dict[str, Any], kind: str) -> Operation:
     )
     # The times stay among the values: they are the record's own.
     whole = "user" if kind == "user" else "record"
-    if created is not None and (updated is None or item[updated] == item[created]):
+    # A time of update that was not asked for may be later than all that is known of the record.
+    asked = any(name in item for name in _UPDATED)
+    if created is not None and asked and (updated is None or item[updated] == item[created]):
         op.action = f"{whole}.create"
         op.time = take_time({"time": item[created]}, "time")
         if scalar_text(item.get("created_by")) not in {None, "0"}:

@@ -27,10 +27,10 @@ second, not confirmed).
   unknown). `token` and `signature` are secrets: only that they were there is kept.
 - Audit events (`lever.audit`): by the words of the type `auth.login`, `auth.logout`, `data.export`, `record.create`,
   `field.update`, `record.delete` and, of users, `user.create`, `user.update`, `user.delete`, `role.grant` and the
-  like; else `log.message`.
+  like; else `log.message`. A type that says only that a role changed is a `user.update`.
 
-Missing: `trail.missing` always holds `source.ip`, `trail.session.id` and `trail.interface`; of webhooks `user.id`; of
-an edit that names no field `trail.change.field`, `.old` and `.new`. What is not mapped is in `trail.raw`. Options:
+Missing: `trail.missing` always holds `source.ip`, `trail.session.id` and `trail.interface`; of webhooks `user.id`, and
+`trail.values` of a record that was created or deleted; of an edit that names no field `trail.change.field`, `.old` and `.new`. What is not mapped is in `trail.raw`. Options:
 none.
 """  # noqa: E501 - a log line has no line breaks
 
@@ -75,7 +75,8 @@ _AUDITS: Final = (
     (re.compile(r"log_?out|sign_?out").search, "auth.logout"),
     (re.compile(r"import").search, "data.import"),
     (re.compile(r"(?:role|permission|access).{0,20}(?:remov|revok|delet)").search, "role.revoke"),
-    (re.compile(r"role|permission|access").search, "role.grant"),
+    (re.compile(r"(?:role|permission|access).{0,20}(?:grant|add|assign|creat)").search, "role.grant"),
+    (re.compile(r"role|permission|access").search, "update"),
     (re.compile(r"deactivat|disabl|suspend").search, "disable"),
     (re.compile(r"reactivat|enabl").search, "enable"),
     (re.compile(r"creat|add|invit").search, "create"),
@@ -151,6 +152,8 @@ def _hook(item: dict[str, Any], noun: str, verb: str) -> Operation:
     if op.action == "field.update":
         op.changes = _moves(data)
         op.missing = () if op.changes else CHANGE_NOT_TOLD
+    elif op.action in {"record.create", "record.delete"}:
+        op.missing = ("trail.values",)
     for name in _SECRETS:
         if item.get(name):
             item[name] = DROPPED

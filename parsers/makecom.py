@@ -45,7 +45,8 @@ minute: 60 (Core), 120 (Pro), 240 (Teams), 1,000 (Enterprise). Append each row, 
   `event.code`. An edit that names two versions has a change of `version`. Recognised in the detail: `{"name": {"old": …,
   "new": …}}`, `{"before": {…}, "after": {…}}`, `{"changes": [{"field": …, "old": …, "new": …}]}`, and the like.
 - Of a run `automation.run`: status 1 is success, 2 success with `event.reason` "warning", 3 failure; `event.duration` in
-  ns. A run that was started by hand (`type` manual) is its author's. An incomplete execution is a run that failed.
+  ns; one that waits or goes on is `automation.start`. A run that was started by hand (`type` manual) is taken for its
+  `authorId`'s (inferred). An incomplete execution is a run that failed; who started it is not told.
 - Of a call of a webhook `api.request`, with what was sent in `trail.raw`, without secrets; a waiting one has no outcome.
 - Of a function's or variable's edit `config.update`. The code that an edit made is the previous code of the next newer
   edit, or the function's present code (`derivation: reconstructed`); where the answer has neither it is unknown.

@@ -34,8 +34,8 @@ An account written `rvale / Robin Vale` is `user.name` and `user.full_name`. The
 by the request's originator, or `api` where the task's name says that it is a web service or a REST call; else it is
 not known. *Workday Internal* in the place of an IP address stays in `trail.raw`.
 
-Missing: `trail.missing` holds what a row lacks: of changes `trail.change.field`, `.old` and `.new`; often
-`trail.interface`; of sign-ons `source.ip`, `trail.session.id` and `user_agent.original` where the report has no such
+Missing: `trail.missing` holds what a row lacks: of changes `trail.change.field`, `.old` and `.new`; of *Start Proxy*
+`user.effective.id`; often `trail.interface`; of sign-ons `source.ip`, `trail.session.id` and `user_agent.original` where the report has no such
 column. What is not mapped is in `trail.raw`. Options: none.
 """  # noqa: E501 - a log line has no line breaks
 
@@ -67,7 +67,7 @@ _ACTIVITIES: Final = {
 }
 # Words of a task's name that say more than the activity's kind; the first that is found decides.
 _TASKS: Final = (
-    (re.compile(r"(?i)\b(?:export|download)").search, "data.export"),
+    (re.compile(r"(?i)\b(?:export|download)(?:s|ed|ing)?\b").search, "data.export"),
     (re.compile(r"(?i)^start proxy\b").search, "auth.impersonate"),
 )
 _BY_MACHINE: Final = re.compile(r"\(Web Service\)|\((?:GET|POST|PUT|PATCH|DELETE)\)").search
@@ -164,6 +164,8 @@ def _activity(item: dict[str, Any]) -> Operation:
         op.object_type, op.object_id = "task", take_text(item, "taskId")
     if op.action == "field.update":
         op.missing = CHANGE_NOT_TOLD
+    elif op.action == "auth.impersonate":
+        op.missing = ("user.effective.id",)  # whether the target is the person is not confirmed
     op.raw = item
     return op
 

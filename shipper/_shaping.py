@@ -117,7 +117,8 @@ def set_bounds(document: Event, shape: dict[str, Any], op: Operation, zone: Zone
     own = _seconds(document["@timestamp"]) if exact else None
     if before is not None and (own is None or own > before or (after is not None and own < after)):
         document["@timestamp"] = bounds[1]
-    document["trail"]["time"] = {"precision": "bounded"}
+    if exact or before is not None or after is not None:  # else nothing is known but when it was received
+        document["trail"]["time"] = {"precision": "bounded"}
 
 
 def set_original(

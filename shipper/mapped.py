@@ -7,6 +7,7 @@ in `decoders.py`. Pure: bytes in, operations out.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -37,6 +38,9 @@ _SPECIAL: Final = {
     "message": "message",
 }
 """Targets that are attributes of the operation rather than further fields."""
+
+_FIXED: Final = frozenset({"event.action", "trail.object.type", "trail.object.id", "trail.object.name", "message"})
+"""Of these, the ones that a constant sets in the operation too: as a field beside it, they would not be heard."""
 
 _VALUES: Final = "trail.values"
 _SOURCE_STREAMS: Final = frozenset({"change", "activity"})
@@ -154,14 +158,17 @@ class MappedFormat:
         "_decode",
         "_default_action",
         "_edits",
+        "_fixed",
         "_flat",
         "_further",
         "_kind",
+        "_known",
         "_pairs",
         "_plan",
         "_special",
         "_time",
         "_values",
+        "_without_changes",
         "format",
         "name",
         "spliced",
@@ -195,11 +202,12 @@ class MappedFormat:
             for target, path in mapped.items()
             if target not in _SPECIAL and not (target.startswith(_VALUES) and path in taken)
         ]
-        self._constants = dict(section.constants)
+        self._constants = {name: value for name, value in section.constants.items() if name not in _FIXED}
+        self._fixed = [(_SPECIAL[name], value) for name, value in section.constants.items() if name in _FIXED]
         self._actions = dict(section.actions)
         changes = section.changes
         self._flat = bool(changes and not changes.list and not changes.pairs)
-        self.spliced = section.decode == "json" and not self._flat
+        self.spliced = section.decode == "json" and not self._flat and _FIXED.isdisjoint(section.constants)
         """Whether `spliced.py` can take its lines."""
         self._pairs = bool(changes and changes.pairs)
         self._changes_path = (changes.pairs or changes.list) if changes else None
@@ -213,6 +221,9 @@ class MappedFormat:
             paths += [path for path in self._change_keys if path]
         self._plan = _Plan(paths)
         self._default_action = section.default_action or ("field.update" if changes else "log.message")
+        self._without_changes = section.default_action or "log.message"
+        """What a record without a verb of ours is that tells no change: nobody said that it was an edit."""
+        self._known = frozenset(mappings.actions())
         self._edits = frozenset(
             name for name, spec in mappings.actions().items() if "trail.change.field" in spec.expects
         )
@@ -238,8 +249,10 @@ class MappedFormat:
         if isinstance(data, Rejected):
             return data
         found = self._plan.take(data)
-        operation = Operation(self._default_action, self._kind)
+        operation = Operation("", self._kind)
         operation.raw = data
+        for attribute, value in self._fixed:
+            setattr(operation, attribute, value)
         get = found.get
         if self._time is not None:
             path, layout = self._time
@@ -289,7 +302,12 @@ class MappedFormat:
         """Translate the verb, and say of the actor only what the source said."""
         verb = operation.action
         ours = self._actions.get(verb, verb)
-        if ours != verb:
+        if not verb:
+            told = operation.changes or operation.no_change
+            operation.action = ours = self._default_action if told else self._without_changes
+        elif ours not in self._known and not operation.changes:
+            ours = self._without_changes
+        if verb not in {"", ours}:
             if operation.code is None:
                 operation.code = verb
             elif operation.code != verb:
@@ -369,6 +387,30 @@ class MappedFormat:
         operation.no_change = not changes and not found
 
 
+def _unheard(section: FormatSection) -> list[tuple[str, str]]:
+    """Names of the source that `map` and its like ask for, and that none of the patterns or columns gives."""
+    names = names_of(section) if section.patterns else list(section.columns)
+    if not names and not section.patterns:
+        return []  # a file's header, or JSON, tells the names
+    asked = [(f"map.{target}", name) for target, name in section.map.items()]
+    if section.time is not None:
+        asked.append(("time.field", section.time.field))
+    if section.changes is not None and section.changes.list is None and section.changes.pairs is None:
+        asked += [(f"changes.{side}", getattr(section.changes, side)) for side in ("field", "label")]
+        asked += [
+            (f"changes.{side}", getattr(section.changes, side))
+            for side in ("old", "new")
+            if side in section.changes.model_fields_set
+        ]
+    problems = []
+    for where, name in asked:
+        if name is not None and name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            told = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
+            problems.append((where, f"no {'group' if section.patterns else 'column'} is called {name!r}; {told}"))
+    return problems
+
+
 def _told_by_name(section: FormatSection) -> dict[str, str]:
     """Names in a pattern that are fields of an event: `%{IP:source.ip}` needs no entry in `map`."""
     told = {name: name for name in names_of(section) if "." in name and _target_problem(name, constant=False) is None}
@@ -426,22 +468,26 @@ def compile_formats(
         if len(twice) > 1:
             problems.append((f"{path}.map.{twice[1]}", "is the same fact as event.id here; map one of them"))
         try:
-            names_of(section)
+            problems += [(f"{path}.{where}", problem) for where, problem in _unheard(section)]
         except GrokError as error:
             problems.append((f"{path}.patterns", str(error)))
         for where, names in (("map", list(section.map)), ("constants", list(section.constants))):
             for target in names:
                 problem = _target_problem(target, constant=where == "constants")
+                if where == "constants" and problem is None:
+                    problem = _constant_problem(target, section.constants[target])
+                    if problem is None and target == "event.action":
+                        verb = section.constants[target]
+                        problem = _action_problem(section.actions.get(verb, verb), actions)
                 if problem:
                     problems.append((f"{path}.{where}.{target}", problem))
         for verb, ours in (*section.actions.items(), ("default_action", section.default_action)):
             if ours is None:
                 continue
             where = f"{path}.default_action" if verb == "default_action" else f"{path}.actions.{verb}"
-            if ours not in actions:
-                problems.append((where, f"{ours!r} is not an action of ours; see `fieldtrail formats json`"))
-            elif actions[ours].stream not in _SOURCE_STREAMS or ours == "log.unparsed":
-                problems.append((where, f"{ours!r} is said by Fieldtrail itself, never by a source"))
+            problem = _action_problem(ours, actions)
+            if problem:
+                problems.append((where, problem))
     if problems:
         raise ConfigError("read configuration", place, f"{len(problems)} problem(s) in formats", "", tuple(problems))
     return {name: MappedFormat(name, section) for name, section in sections.items()}
@@ -459,4 +505,24 @@ def _target_problem(target: str, *, constant: bool) -> str | None:
     except KeyError:
         near = suggest(target)
         return "no such field" + (f"; did you mean {near[0]}?" if near else "")
+    return None
+
+
+def _constant_problem(target: str, value: Any) -> str | None:
+    """What is wrong with a constant that would set an attribute of each operation."""
+    if target in {"event.id", "trail.operation.id"}:
+        return "would give every event the same id; map it, or leave it out"
+    if target in _FIXED and (not isinstance(value, str) or not value):
+        return "a text is needed"
+    return None
+
+
+def _action_problem(ours: str, actions: Mapping[str, Any]) -> str | None:
+    """Why no source may say this action."""
+    if ours not in actions:
+        near = difflib.get_close_matches(ours, actions, n=1)
+        hint = f"did you mean {near[0]}?" if near else "such as field.update, record.view or auth.login"
+        return f"{ours!r} is not an action of ours; {hint} (docs/reference/event.md has them all)"
+    if actions[ours].stream not in _SOURCE_STREAMS or ours == "log.unparsed":
+        return f"{ours!r} is said by Fieldtrail itself, never by a source"
     return None

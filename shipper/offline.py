@@ -12,7 +12,7 @@ from shipper.clock import SystemClock, rfc3339
 from shipper.config import Config
 from shipper.formats import Decision
 from shipper.framing import LineFramer
-from shipper.grouping import Framing, GroupFramer
+from shipper.grouping import MAX_JSON_LINE, Framing, GroupFramer
 from shipper.model import Event, Record
 from shipper.normalize import Origin
 from shipper.pipeline import Lane, reference
@@ -57,11 +57,13 @@ def read_events(
     lane: Lane | None = None
     if name != "auto":
         lane, framer = lanes.lane("parse", name), GroupFramer(lanes.framing("parse", name))
-    begin = b""  # until the format is decided
+    begin = b""  # until the format is decided: enough of it, and a whole line however long
+    whole = False
     for block in itertools.chain(blocks, (None,)):
         if lane is None or framer is None:
             begin += block or b""
-            if block is not None and len(begin) < SAMPLE:
+            whole = whole or block is None or b"\n" in block or len(begin) > MAX_JSON_LINE
+            if block is not None and (len(begin) < SAMPLE or not whole):
                 continue
             found = lanes.judge("parse", _sample(begin))
             if decided is not None:
@@ -80,9 +82,9 @@ def read_events(
 
 def _sample(begin: bytes) -> bytes:
     """The first lines as records are: without mark, UTF-8."""
-    framer = LineFramer()
+    framer = LineFramer(max_line=MAX_JSON_LINE)
     lines = [record.data for record in framer.feed(begin)]
-    return b"".join(line + b"\n" for line in lines)[:SAMPLE] if lines else framer.partial
+    return b"".join(line + b"\n" for line in lines)[: max(SAMPLE, len(lines[0]))] if lines else framer.partial
 
 
 def records_in(documentation: str, framing: Framing) -> Iterator[Record]:

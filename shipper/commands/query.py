@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -48,6 +49,26 @@ def search(
     found = print_events(events, sys.stdout, as_json=as_json)
     if not found and not as_json:
         click.echo("no event matches", err=True)
+        for hint in _unheard_of(query):
+            click.echo(f"hint: {safe(hint)}", err=True)
+
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_NAMED = re.compile(r"(?<![\w.@\\:/-])([A-Za-z@][\w.@-]{0,200}):(?!/)")
+_OPEN = ("trail.raw", "trail.values", "labels")
+"""Objects whose members the source names."""
+
+
+def _unheard_of(query: str) -> list[str]:
+    """What to say of names in a query that no event has as a field: a misspelled one finds nothing at all."""
+    from shipper.schema import fields, suggest
+
+    hints = []
+    for name in dict.fromkeys(_NAMED.findall(_QUOTED.sub('""', query))):
+        if name not in fields() and not name.startswith(tuple(f"{one}." for one in _OPEN)):
+            near = suggest(name)
+            hints.append(f"no field is called {name}" + (f"; did you mean {near[0]}?" if near else ""))
+    return hints
 
 
 @click.command(epilog="Example: fieldtrail coverage --since now-30d --csv > coverage.csv")

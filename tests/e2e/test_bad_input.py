@@ -211,7 +211,7 @@ BAD = {
     "a hole of NUL bytes": (b"\0" * 5000 + b"\n", 0),
     "nested 10,000 deep": (DEEP + b"\n", 1),
     "two values on a line": (b"{} {}\n", 1),
-    "a long line": (b'{"x":"' + b"a" * 3_000_000 + b'"}\n', 1),
+    "a long line": (b'{"x":"' + b"a" * 17_000_000 + b'"}\n', 1),
     "terminal escapes": (b"\x1b]0;gotcha\x07\x1b[2J\n", 1),
 }
 ODD = {

@@ -244,6 +244,8 @@ def test_init_run_search_trace_and_verify(alone):
     event = told["events"][0]
     found = inside("search", "-c", path, f'event.id:"{event["event"]["id"]}"', "--json")
     assert json.loads(found.out.splitlines()[0])["event"]["module"] == "greenhouse"
+    missed = inside("search", "-c", path, 'user.nmae:kim AND trail.raw.x:1 AND message:"a b:c"')
+    assert missed.err.endswith("no event matches\nhint: no field is called user.nmae; did you mean user.name?\n")
     key = event["trail"]["object"]["key"]
     traced = inside("trace", "-c", path, key)
     assert traced.code == 0

@@ -59,6 +59,30 @@ def test_members_go_to_their_places_and_the_rest_to_raw():
     assert (operation.actor_type, operation.actor_confidence) == ("user", "asserted")
 
 
+def test_a_constant_says_what_the_record_is_about_and_the_record_itself_comes_first():
+    constants = {"event.action": "record.view", "trail.object.type": "door", "trail.object.name": "North"}
+    operation = parsed({"object": {"id": 5, "name": "South"}}, constants=constants)
+    assert (operation.action, operation.object_type, operation.object_id) == ("record.view", "door", "5")
+    assert operation.object_name == "South"
+    assert not operation.fields and not operation.raw
+
+
+@pytest.mark.parametrize("more", [{}, {"action": "peek"}])
+def test_a_record_of_which_nobody_says_that_it_was_an_edit_is_none(more):
+    operation = parsed({"actor": {"id": 5}, **more})
+    assert (operation.action, operation.code) == ("log.message", more.get("action"))
+    assert not operation.raw
+    told = parsed({"actor": {"id": 5}, **more, "changes": [{"field": "a", "new": 1}]})
+    assert told.action in {"field.update", "peek"}  # the latter becomes the default action
+    asked = parsed({"actor": {"id": 5}, **more}, default_action="record.view")
+    assert asked.action == "record.view"
+
+
+def test_a_constant_verb_is_translated_as_one_of_the_source():
+    operation = parsed({"actor": {"id": 5}}, constants={"event.action": "edit"})
+    assert (operation.action, operation.code) == ("field.update", "edit")
+
+
 def test_a_name_that_holds_the_dot_itself_counts_and_the_nested_one_comes_first():
     assert parsed({"actor.id": 7}).fields == {"user.id": 7}
     operation = parsed({"actor.id": 7, "actor": {"id": 8}})
@@ -181,6 +205,41 @@ def test_an_unknown_field_or_verb_is_refused_with_the_nearest():
 @pytest.mark.parametrize("action", ["rule.match", "agent.stop", "seal.control", "log.unparsed"])
 def test_no_verb_of_a_source_is_translated_to_what_fieldtrail_says(action):
     assert "never by a source" in problems(actions={"x": action})["formats.crm.actions.x"]
+
+
+def test_a_verb_that_is_nearly_ours_is_named():
+    assert "did you mean record.delete?" in problems(actions={"x": "record.deleted"})["formats.crm.actions.x"]
+    assert "docs/reference/event.md" in problems(default_action="zzz")["formats.crm.default_action"]
+
+
+@pytest.mark.parametrize(
+    ("constant", "words"),
+    [
+        ({"event.id": "x"}, "the same id"),
+        ({"trail.operation.id": "x"}, "the same id"),
+        ({"trail.object.type": ["door"]}, "a text is needed"),
+        ({"message": ""}, "a text is needed"),
+        ({"event.action": "field.edit"}, "not an action of ours"),
+        ({"event.action": "seal.control"}, "never by a source"),
+    ],
+)
+def test_a_constant_that_cannot_be_is_refused(constant, words):
+    assert words in problems(constants=constant)[f"formats.crm.constants.{next(iter(constant))}"]
+
+
+def test_a_name_that_no_pattern_or_column_gives_is_refused_with_the_nearest():
+    rows = {"decode": "csv", "columns": ["when", "who", "field"], "time": {"field": "wen"}, "map": {"user.name": "zz"}}
+    found = problems(**rows, changes={"field": "field"}, actions={})
+    assert found == {
+        "formats.crm.map.user.name": "no column is called 'zz'; there are when, who, field",
+        "formats.crm.time.field": "no column is called 'wen'; did you mean when?",
+    }
+    lines = {"decode": "regex", "time": None, "map": {"user.name": "usr"}, "changes": {"field": "f"}, "actions": {}}
+    found = problems(**lines, patterns=[r"(?P<user>\w+)"])
+    assert found["formats.crm.map.user.name"] == "no group is called 'usr'; did you mean user?"
+    assert "formats.crm.changes.field" in found
+    found = problems(**lines, patterns=[r"\w+"])
+    assert found["formats.crm.map.user.name"] == "no group is called 'usr'; there are none"
 
 
 def test_one_fact_cannot_be_mapped_twice():

@@ -161,6 +161,11 @@ def test_what_is_done_to_a_user_is_told_apart(kind, target, meta, action):
     assert op_of(kind, meta, (target, 9)).action == action
 
 
+def test_a_role_that_was_given_says_to_whom():
+    op = op_of("data_change_create", {"role_id": [None, 4], "user_id": [None, 9]}, ("UserRole", 5))
+    assert (op.fields["user.target.id"], op.values) == ("9", {"role_id": 4})
+
+
 @pytest.mark.parametrize(
     ("request_type", "action"),
     [

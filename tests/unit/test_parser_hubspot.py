@@ -156,8 +156,8 @@ def test_each_history_item_is_an_operation_whose_old_value_is_the_next_older_ite
     operations = parse(HISTORY)
     assert [op.changes for op in operations] == [
         [Change("salary", UNKNOWN, None, derivation="new_only")],
-        [Change("salary", None, "95")],
-        [Change("salary", "95", "120")],
+        [Change("salary", None, "95", derivation="reconstructed")],
+        [Change("salary", "95", "120", derivation="reconstructed")],
     ]
     assert [op.fields.get("user.id") for op in operations] == ["8", None, "7"]
     assert [op.actor_type for op in operations] == ["user", "automation", "user"]

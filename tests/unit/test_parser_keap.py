@@ -70,8 +70,6 @@ def test_an_edit_says_only_that_something_changed():
         ("contact.merge", "contact", "record.merge", "contact"),
         ("contact.redact", "contact", "record.purge", "contact"),
         ("contact.frobnicate", "contact", "field.update", "contact"),
-        ("contactGroup.applied", "contactGroup", "tag.add", "contact_group"),
-        ("contactGroup.removed", "contactGroup", "tag.remove", "contact_group"),
         ("invoice.payment.add", None, "record.create", "invoice_payment"),
         ("user.add", "user", "user.create", "user"),
         ("user.edit", "user", "user.update", "user"),
@@ -83,7 +81,32 @@ def test_event_keys_become_our_actions(event_key, object_type, action, kind):
     op = one(keap.parse, document)
     assert (op.action, op.object_type, op.code, op.changes) == (action, kind, event_key, [])
     assert (set(NOT_TOLD) <= set(op.missing)) is (action in {"field.update", "user.update"})
+    assert ("trail.values" in op.missing) is (action in {"record.create", "record.delete"})
     assert "user.id" in op.missing and op.actor_type == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("verb", "action", "sides"), [("applied", "tag.add", (ABSENT, "88")), ("removed", "tag.remove", ("88", ABSENT))]
+)
+def test_a_tag_is_put_on_each_of_its_contacts(verb, action, sides):
+    details = [{"id": 1235, "timestamp": "t1"}, {"id": 1236, "timestamp": "t2", "x": 1}]
+    key = {"id": 88, "apiUrl": "", "contact_details": details}
+    document = {"event_key": f"contactGroup.{verb}", "object_type": "contactGroup", "object_keys": [key]}
+    first, second = keap.parse(json.dumps(document).encode(), CONTEXT)
+    assert (first.action, first.object_type, first.object_id, first.time) == (action, "contact", "1235", Time("t1"))
+    assert first.changes == second.changes == [Change("tag", *sides)]
+    assert first.raw == {"object_keys": {"apiUrl": ""}}
+    assert (second.object_id, second.time) == ("1236", Time("t2"))
+    assert second.raw == {"object_keys": {"contact_details": {"x": 1}}}
+
+
+@pytest.mark.parametrize("details", [None, [], ["odd"], {}])
+def test_a_tag_without_contacts_names_none(details):
+    key = {"id": 88, "timestamp": "t", "contact_details": details}
+    document = {"event_key": "contactGroup.applied", "object_type": "contactGroup", "object_keys": [key]}
+    op = one(keap.parse, document)
+    assert (op.object_type, op.object_id, op.time) == ("contact", None, Time("t"))
+    assert op.raw == {"object_keys": {"contact_details": details}}
 
 
 def test_a_hook_of_many_objects_is_one_operation_for_each():
@@ -187,6 +210,13 @@ def test_a_record_without_times_was_only_seen():
     document = {name: value for name, value in CONTACT.items() if not name.endswith("_time")}
     op = one(keap.parse, document)
     assert (op.action, op.time, op.missing) == ("log.message", None, ("user.id",))
+
+
+def test_a_record_that_says_only_when_it_was_made_may_have_changed_since():
+    document = {name: value for name, value in CONTACT.items() if name != "update_time"}
+    op = one(keap.parse, document)
+    assert (op.action, op.time, op.actor_type) == ("log.message", None, "unknown")
+    assert op.values["create_time"] == CONTACT["create_time"]
 
 
 @pytest.mark.parametrize(

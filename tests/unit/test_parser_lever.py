@@ -91,7 +91,7 @@ def test_a_change_to_the_same_stage_changed_nothing():
 )
 def test_events_become_our_actions(event, action, kind):
     op = hook(event, **{f"{kind}Id": "x-1"})
-    assert (op.action, op.missing) == (action, NOT_TOLD if action == "field.update" else ())
+    assert (op.action, op.missing) == (action, NOT_TOLD if action == "field.update" else ("trail.values",))
     assert (op.object_type, op.object_id) == (kind, "x-1" if kind != "requisition" else None)
 
 
@@ -131,7 +131,8 @@ def test_an_audit_event_says_who_did_what_to_whom():
         ("user:deleted", "user", "user.delete"),
         ("user:deactivated", "user", "user.disable"),
         ("user:reactivated", "user", "user.enable"),
-        ("user:role:updated", "user", "role.grant"),
+        ("user:role:updated", "user", "user.update"),
+        ("user:role:added", "user", "role.grant"),
         ("user:role:removed", "user", "role.revoke"),
         ("posting:created", "posting", "record.create"),
         ("posting:updated", "posting", "field.update"),

@@ -121,7 +121,9 @@ def test_an_audit_entry_says_who_did_what_to_which_thing():
         ("user_deactivated", "user.disable", "user"),
         ("team_user_added", "group.add", "team_user"),
         ("team_created", "group.create", "team"),
-        ("user_role_changed", "role.grant", "user"),
+        ("user_role_changed", "user.update", "user"),
+        ("user_role_granted", "role.grant", "user"),
+        ("permission_updated", "role.update", "permission"),
         ("role_revoked", "role.revoke", "role"),
         ("role_updated", "role.update", "role"),
         ("user_logged_in", "auth.login", "user"),
@@ -138,6 +140,12 @@ def test_an_audit_entry_says_who_did_what_to_which_thing():
 def test_event_names_become_our_actions_and_stay_as_code(event_name, action, object_type):
     op = audit(eventName=event_name)
     assert (op.action, op.object_type, op.code) == (action, object_type, event_name)
+
+
+def test_a_change_of_a_role_grants_one_only_where_it_says_which():
+    told = audit(eventName="user_role_changed", details={"before": {"role": "member"}, "after": {"role": "admin"}})
+    assert (told.action, told.missing) == ("role.grant", ())
+    assert audit(eventName="user_role_changed").missing != ()
 
 
 def test_only_changes_without_values_say_that_the_change_is_missing():
@@ -291,11 +299,20 @@ def test_a_status_that_nobody_knows_is_kept_and_claims_no_success():
     assert (op.outcome, op.raw["status"]) == ("unknown", 9)
 
 
-def test_a_run_by_hand_is_its_authors():
+def test_a_run_by_hand_is_taken_for_its_authors():
     op = run(type="manual", authorId=7)
-    assert (op.actor_type, op.actor_confidence, op.fields["user.id"]) == ("user", "asserted", "7")
+    assert (op.actor_type, op.actor_confidence, op.fields["user.id"]) == ("user", "inferred", "7")
+    assert op.fields["trail.actor.basis"] == "authorId"
     assert run(type="manual").actor_type == "unknown"
-    assert run(type="auto", authorId=7).actor_type == "automation"
+
+
+def test_a_run_by_schedule_is_nobodys():
+    op = run(type="auto", authorId=7)
+    assert (op.actor_type, "user.id" in op.fields, op.raw["authorId"]) == ("automation", False, 7)
+
+
+def test_a_run_that_waits_has_not_ended():
+    assert (run(status=0).action, run(status=0).outcome) == ("automation.start", "unknown")
 
 
 @pytest.mark.parametrize("duration", [None, "1", -1, True, 10**18, 1e300])
@@ -405,6 +422,7 @@ def test_the_detail_of_an_execution_has_the_ids_that_stand_beside_it():
 def test_an_incomplete_execution_is_a_run_that_failed():
     op = one(makecom.parse, {"dlqs": [dict(INCOMPLETE)], "scenarioId": 9})
     assert (op.action, op.outcome, op.kind, op.object_id) == ("automation.run", "failure", "incomplete", "9")
+    assert (op.actor_type, op.actor_confidence) == ("unknown", "unknown")
     assert op.fields["error.message"] == "bad"
     assert op.raw == {"size": 5, "resolved": False, "retry": True, "attempts": 1}
     detail = one(makecom.parse, {"dlq": {**INCOMPLETE, "companyId": 1, "companyName": "A", "executionId": "e"}})

@@ -262,6 +262,8 @@ SENTENCES = [
      Change("username", "a@co.example", "b@co.example")),
     ("changedUserEmailVerifiedStatusVerified", "For user lee@co.example, the User Verified Email status changed to verified",
      "user.update", "user", Change("User Verified Email status", UNKNOWN, "verified")),
+    ("changedprofileforuserstdtoadmin", "Changed profile for user Lee Ode from Standard User to System Administrator",
+     "role.grant", "user", Change("profile", "Standard User", "System Administrator")),
     ("PermSetAssign", "Permission set Pay: assigned to user Lee Ode (UserID: [005xx00000EsOI0])", "role.grant", "user",
      Change("permission_set", ABSENT, "Pay")),
     ("PermSetGroupUnassign", "Permission set group Pay: unassigned from user Lee Ode (UserID: [005xx00000EsOI0])",
@@ -407,6 +409,7 @@ def test_a_login_as_of_the_event_log_tells_both_users():
         "005xx000001SwiUAAS",
         "kim@co.example",
     )
+    assert (op.object_type, op.object_id) == ("user", "005xx000001SwiUAAS")
 
 
 def test_login_history_has_its_outcome_from_rest_and_from_the_download():

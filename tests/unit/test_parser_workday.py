@@ -61,11 +61,16 @@ def test_an_activity_says_who_ran_which_task_and_from_where():
         ("OTHER", "payroll/inputs", "log.message"),
         ("READ", "Export Workers to Excel", "data.export"),
         ("OTHER", "Start Proxy", "auth.impersonate"),
-        ("READ", "View Exporter Settings", "data.export"),
+        ("READ", "View Exporter Settings", "record.view"),
     ],
 )
 def test_what_was_done_follows_from_the_activity_and_the_task(verb, task, action):
     assert activity(activityAction=verb, taskDisplayName=task).action == action
+
+
+def test_whom_a_proxy_stands_for_is_not_told():
+    op = activity(activityAction="OTHER", taskDisplayName="Start Proxy")
+    assert (op.missing, "user.effective.id" in op.fields) == (("user.effective.id",), False)
 
 
 def test_an_update_says_that_no_field_is_told():
