@@ -217,12 +217,17 @@ def _text(item: dict[str, Any], *path: str) -> str | None:
     return None if value is None else scalar_text(take(item, *path))
 
 
+def _is_blank(value: Any) -> bool:
+    """Null and a text of nothing but blanks mean *not given*."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def _lists(op: Operation, item: dict[str, Any]) -> None:
     for path, target in _LISTS:
         value = peek(item, *path)
         if value is ABSENT:
             continue
-        listed = value if isinstance(value, list) else [] if value is None or value == "" else [value]
+        listed = [one for one in (value if isinstance(value, list) else [value]) if not _is_blank(one)]
         texts = [text for text in map(scalar_text, listed) if text is not None]
         if len(texts) < len(listed):
             raise _WrongTypeError(f"{'.'.join(path)}: no list of texts")
