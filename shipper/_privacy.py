@@ -220,14 +220,14 @@ class Policy:
             )
         return cls(tuple(made), tuple(meant))
 
-    def meaning(self, module: str, field: str, context: str = "") -> Meaning:
-        """What a field is about and how sensitive that makes it: the user's own words first."""
+    def own_meaning(self, module: str, field: str, context: str = "") -> Meaning | None:
+        """What the user says that a field is about, and how sensitive that makes it; None where nothing is said."""
         for rule in self.fields:
             if (rule.module is None or rule.module == module) and _named(rule.field, field, context):
                 facts = mappings.privacy_rules()
                 known = facts.categories.get(rule.category or "")
                 return Meaning(rule.category, rule.sensitivity or known or facts.default_sensitivity)
-        return _meaning(module, field, context)
+        return None
 
     def action(self, module: str, field: str, category: str | None, sensitivity: str, context: str = "") -> str:
         """`keep`, `mask` or `drop` for a field of this name and meaning."""
@@ -269,24 +269,20 @@ class Decision(NamedTuple):
     action: str
 
 
-def classify(module: str, field: str, object_type: str = "", policy: Policy | None = None) -> tuple[str | None, str]:
+def classify(module: str, field: str, object_type: str = "") -> tuple[str | None, str]:
     """`(category, sensitivity)` of a field by its name; category None where the name says nothing."""
-    name, context = field[:LONGEST_KEY], object_type[-LONGEST_KEY:]
-    return (_meaning if policy is None or not policy.fields else policy.meaning)(module, name, context)
+    return _meaning(module, field[:LONGEST_KEY], object_type[-LONGEST_KEY:])
 
 
 def named_by_a_rule(policy: Policy, module: str, field: str, object_type: str = "") -> bool:
     """Whether any rule, the user's or a built-in one, names the field, be it to say that it means nothing."""
-    name, context = field[:LONGEST_KEY], object_type[-LONGEST_KEY:]
-    own = any(
-        (rule.module is None or rule.module == module) and _named(rule.field, name, context) for rule in policy.fields
-    )
-    return own or _found(module, name, context) is not None
+    where = (module, field[:LONGEST_KEY], object_type[-LONGEST_KEY:])
+    return policy.own_meaning(*where) is not None or _found(*where) is not None
 
 
 @lru_cache(maxsize=16_384)
 def _decide(policy: Policy, module: str, field: str, context: str) -> Decision:
-    category, sensitivity = policy.meaning(module, field, context)
+    category, sensitivity = policy.own_meaning(module, field, context) or _meaning(module, field, context)
     return Decision(category, sensitivity, policy.action(module, field, category, sensitivity, context))
 
 

@@ -91,7 +91,7 @@ class Lanes:
         self._salt = lambda: random_bytes(16)
         self._sections: dict[str, InputSection] = {section.id: section for section in config.inputs}
         for index, section in enumerate(config.inputs):
-            if section.format in config.formats and section.format not in self.formats.names():
+            if section.format in config.formats and section.format not in self.formats:
                 continue  # its own problems are listed already
             found = self.formats.check(section.format, section.options)
             if not found:
@@ -196,6 +196,7 @@ def _framing(section: InputSection, card: Format) -> Framing:
         own.max_lines,
         own.max_bytes,
         own.timeout,
+        limited=own.start is not None,
     )
 
 

@@ -26,9 +26,10 @@ from pydantic import (
     model_validator,
 )
 
-from shipper import _yaml
+from shipper import _groupers, _yaml, grouping
 from shipper._settings import Bytes, Id, Model, Seconds
 from shipper.errors import ConfigError
+from shipper.patterns import MATCH_SECONDS, compiled
 from shipper.timestamps import layout_problem
 
 DEFAULT_PATH = Path("/etc/fieldtrail/fieldtrail.yaml")
@@ -121,18 +122,18 @@ class MultilineSection(Model):
     """Records of several lines: where one begins, and what bounds it."""
 
     start: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
-    max_lines: Annotated[int, Field(ge=2, le=100_000)] = 500
-    max_bytes: Annotated[Bytes, Field(ge=1024, le=16 * 1024**2)] = 256 * 1024
-    timeout: Annotated[Seconds, Field(ge=0.1, le=3600)] = 2.0
+    max_lines: Annotated[int, Field(ge=2, le=100_000)] = _groupers.MAX_LINES
+    max_bytes: Annotated[Bytes, Field(ge=1024, le=16 * 1024**2)] = _groupers.MAX_BYTES
+    timeout: Annotated[Seconds, Field(ge=0.1, le=3600)] = grouping.TIMEOUT
 
     @field_validator("start")
     @classmethod
     def _begins(cls, start: str | None) -> str | None:
         if start is not None:
             try:
-                empty = re.compile(start.encode()).match(b"")
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from None
+                empty = compiled(start.encode()).match(b"", timeout=MATCH_SECONDS)
+            except TimeoutError:
+                empty = None
             if empty:
                 raise ValueError("matches an empty line: it would begin a record at every line")
         return start

@@ -1,8 +1,7 @@
 """How a user's own format turns a record into names and values: `decode: json | kv | csv | regex | grok`.
 
 What comes out is a plain dict, as if the record had been JSON, so that all of them share one mapping language
-(`mapped.py`). Patterns are the user's and may backtrack without end, so each match has a time limit: `regex` can be
-stopped, the standard library's `re` cannot.
+(`mapped.py`). Patterns are the user's and may backtrack without end, so each match has a time limit (`patterns.py`).
 """
 
 from __future__ import annotations
@@ -16,15 +15,14 @@ from parsers import _csv
 from parsers._contract import Rejected
 from parsers._json import decode as decode_json
 from parsers._text import key_values, readable
-from shipper.grok import Expression, GrokError, expand
+from shipper.grok import Expression, expand
+from shipper.patterns import MATCH_SECONDS, compiled
 
 if TYPE_CHECKING:
     from shipper.config import FormatSection
 
 Decode = Callable[[bytes], "dict[str, Any] | Rejected"]
 
-MATCH_SECONDS: Final = 0.05
-"""Longest time that one pattern may look at one record."""
 MAX_BYTES: Final = 1 << 18
 """Longest record that a pattern is tried on."""
 REST: Final = "message"
@@ -34,14 +32,14 @@ _TOO_SLOW: Final = Rejected(f"the format's pattern was stopped after {MATCH_SECO
 
 
 def names_of(section: FormatSection) -> list[str]:
-    """The names that the patterns of a `regex` or `grok` format give. Raises `GrokError` for patterns that are none."""
+    """The names that the patterns of a `regex` or `grok` format give. Raises `PatternError` for what is no pattern."""
     if section.decode not in {"regex", "grok"}:
         return []
     return [name for expression in _expressions(section) for name in _names(expression)]
 
 
 def decoder(section: FormatSection) -> Decode:
-    """The function that decodes one record of a format. Raises `GrokError` for a pattern that is none."""
+    """The function that decodes one record of a format. Raises `PatternError` for a pattern that is none."""
     if section.decode == "json":
         return _json
     if section.decode == "kv":
@@ -142,28 +140,19 @@ def _expressions(section: FormatSection) -> list[Expression]:
     return [expand(pattern, section.definitions) for pattern in section.patterns]
 
 
-def _compiled(expression: Expression) -> Any:
-    import regex  # noqa: PLC0415 - 25 ms at import, and few have patterns of their own
-
-    try:
-        return regex.compile(expression.pattern, regex.VERSION0)
-    except regex.error as error:
-        raise GrokError(f"not a regular expression: {error}") from None
-
-
 def _names(expression: Expression) -> list[str]:
-    groups = _compiled(expression).groupindex
+    groups = compiled(expression.pattern).groupindex
     return list(dict.fromkeys(expression.fields[name][0] if name in expression.fields else name for name in groups))
 
 
 def _patterns(expressions: Sequence[Expression]) -> Decode:
-    compiled = [(_compiled(expression), expression.fields) for expression in expressions]
+    known = [(compiled(expression.pattern), expression.fields) for expression in expressions]
 
     def read(record: bytes) -> dict[str, Any] | Rejected:
         if len(record) > MAX_BYTES:
             return Rejected(f"longer than {MAX_BYTES} bytes: no pattern is tried on it")
         text = readable(record)
-        for pattern, fields in compiled:
+        for pattern, fields in known:
             try:
                 found = pattern.search(text, timeout=MATCH_SECONDS)
             except TimeoutError:

@@ -1,6 +1,6 @@
 """All formats by name: those of the package `parsers`, those that the configuration maps, `text`, and `auto`.
 
-`auto` is no parser: it is a decision, made once per stream on its first bytes (`Formats.decide`), and the format it
+`auto` is no parser: it is a decision, made once per stream on its first bytes (`Formats.judge`), and the format it
 chose is saved with the stream's position. `syslog` with the option `inner` is made here too, since formats do not know
 one another. Pure: bytes and names in, values out.
 """
@@ -142,10 +142,6 @@ class Formats:
                 hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(known)) or 'no options'}"
                 problems.append((f"options.{key}", f"the format {name} has no such option; {hint}"))
         return problems
-
-    def decide(self, sample: bytes, ctx: Context, framing: Callable[[Format], Framing] = Framing.of) -> str:
-        """The format that `judge` finds."""
-        return self.judge(sample, ctx, framing).format
 
     def judge(self, sample: bytes, ctx: Context, framing: Callable[[Format], Framing] = Framing.of) -> Decision:
         """The format of a stream that begins with `sample`: at least one whole line; a cut last one is not looked at.

@@ -58,23 +58,23 @@ class Block(Sequence[Record]):
 
     def lines(self) -> list[Record]:
         """Every line, empty ones too."""
+        return list(map(_record, zip(*self._split(), strict=True)))
+
+    def _split(self) -> Columns:
+        """Every line as three lists."""
         lines = self.data.split(b"\n")
         lines.pop()
         lengths = [len(line) + 1 for line in lines]
+        offsets = list(accumulate(lengths, initial=self.offset))
+        offsets.pop()
         if b"\r" in self.data:
             lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-        return list(map(_record, zip(lines, accumulate(lengths, initial=self.offset), lengths, strict=False)))
+        return lines, offsets, lengths
 
     def columns(self) -> Columns:
         """The records as three lists."""
         if self._columns is None:
-            lines = self.data.split(b"\n")
-            lines.pop()
-            lengths = [len(line) + 1 for line in lines]
-            offsets = list(accumulate(lengths, initial=self.offset))
-            offsets.pop()
-            if b"\r" in self.data:
-                lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+            lines, offsets, lengths = self._split()
             if not all(lines):
                 offsets, lengths = list(compress(offsets, lines)), list(compress(lengths, lines))
                 lines = [line for line in lines if line]

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from shipper.patterns import PatternError
+
 _MAX_DEPTH: Final = 20
 _MAX_LENGTH: Final = 100_000
 
@@ -114,7 +116,7 @@ _NUMBERS: Final[Mapping[str, type]] = {"int": int, "long": int, "integer": int, 
 _TEXTS: Final = frozenset({"string", "keyword", "text"})
 
 
-class GrokError(ValueError):
+class GrokError(PatternError):
     """An expression that cannot be compiled; the text says why."""
 
 

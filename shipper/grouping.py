@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shipper._groupers import MAX_BYTES, MAX_LINES, Auditd, Documents, Grouper, Multiline, Rows, State
 from shipper.framing import MAX_LINE, Block, LineFramer
+from shipper.patterns import MATCH_SECONDS, compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from parsers._contract import Format
     from shipper.model import Record
@@ -39,7 +40,8 @@ _JSON: Final = re.compile(rb'\s*(?:\{|\[\s*(?:[\[{"\]]|$))')
 class Framing(NamedTuple):
     """How a stream is cut. `kind` is that of `parsers._contract.Format.framing`, or `json_document`.
 
-    `start`: where a record of `multiline` begins. `strict`: `kind` was asked for, whatever the first line looks like.
+    `start`: where a record of `multiline` begins; `limited`: a user wrote it, so that each look has a time limit, and a
+    line that takes longer begins nothing. `strict`: `kind` was asked for, whatever the first line looks like.
     `timeout`: seconds of quiet after which a group of which nobody can tell the end is given out.
     """
 
@@ -49,6 +51,7 @@ class Framing(NamedTuple):
     max_lines: int = MAX_LINES
     max_bytes: int = MAX_BYTES
     timeout: float = TIMEOUT
+    limited: bool = False
 
     @classmethod
     def of(cls, card: Format) -> Framing:
@@ -61,7 +64,7 @@ class Framing(NamedTuple):
             return self.kind
         if b"".join(first.split()) in {b"{", b"[", b"[{"}:
             return DOCUMENT
-        if self.kind == MULTILINE and _pattern(self.start).match(first):
+        if self.kind == MULTILINE and _begins(self.start, self.limited)(first):
             return MULTILINE
         if self.kind in {LINES, AUDITD}:
             return self.kind
@@ -82,7 +85,7 @@ class Framing(NamedTuple):
         if kind == AUDITD:
             return Auditd(self.max_lines, self.max_bytes, state)
         if kind in {MULTILINE, _TABBED}:
-            begins = _pattern(self.start).match if kind == MULTILINE else _is_not_tabbed
+            begins = _begins(self.start, self.limited) if kind == MULTILINE else _is_not_tabbed
             return Multiline(
                 begins, alone=kind == MULTILINE, max_lines=self.max_lines, max_bytes=self.max_bytes, state=state
             )
@@ -90,8 +93,25 @@ class Framing(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _pattern(start: bytes) -> re.Pattern[bytes]:
-    return re.compile(start)
+def _begins(start: bytes, limited: bool) -> Callable[[bytes], object]:  # noqa: FBT001 - a key of the cache
+    """Whether a line begins a record, as a function."""
+    if not limited:
+        return re.compile(start).match
+    pattern = compiled(start)
+
+    def begins(line: bytes) -> object:
+        try:
+            return pattern.match(line, timeout=MATCH_SECONDS)
+        except TimeoutError:
+            return None
+
+    return begins
+
+
+def lines_only(form: str) -> Framing:
+    """A framing by format, where every format is of lines."""
+    del form
+    return Framing()
 
 
 def _is_not_tabbed(line: bytes) -> bool:

@@ -15,7 +15,7 @@ import mappings
 from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Rejected, Time
 from shipper.decoders import decoder, names_of
 from shipper.errors import ConfigError
-from shipper.grok import GrokError
+from shipper.patterns import PatternError
 from shipper.schema import converter, reserved, suggest
 
 if TYPE_CHECKING:
@@ -469,16 +469,13 @@ def compile_formats(
             problems.append((f"{path}.map.{twice[1]}", "is the same fact as event.id here; map one of them"))
         try:
             problems += [(f"{path}.{where}", problem) for where, problem in _unheard(section)]
-        except GrokError as error:
+        except PatternError as error:
             problems.append((f"{path}.patterns", str(error)))
         for where, names in (("map", list(section.map)), ("constants", list(section.constants))):
             for target in names:
                 problem = _target_problem(target, constant=where == "constants")
                 if where == "constants" and problem is None:
-                    problem = _constant_problem(target, section.constants[target])
-                    if problem is None and target == "event.action":
-                        verb = section.constants[target]
-                        problem = _action_problem(section.actions.get(verb, verb), actions)
+                    problem = _constant_problem(target, section, actions)
                 if problem:
                     problems.append((f"{path}.{where}.{target}", problem))
         for verb, ours in (*section.actions.items(), ("default_action", section.default_action)):
@@ -508,13 +505,14 @@ def _target_problem(target: str, *, constant: bool) -> str | None:
     return None
 
 
-def _constant_problem(target: str, value: Any) -> str | None:
+def _constant_problem(target: str, section: FormatSection, actions: Mapping[str, Any]) -> str | None:
     """What is wrong with a constant that would set an attribute of each operation."""
+    value = section.constants[target]
     if target in {"event.id", "trail.operation.id"}:
         return "would give every event the same id; map it, or leave it out"
     if target in _FIXED and (not isinstance(value, str) or not value):
         return "a text is needed"
-    return None
+    return _action_problem(section.actions.get(value, value), actions) if target == "event.action" else None
 
 
 def _action_problem(ours: str, actions: Mapping[str, Any]) -> str | None:

@@ -446,8 +446,8 @@ class Normalizer:
             if value is None or value == "":
                 continue
             if self._s.expand == "sensitive":
-                _, sensitivity = protect.classify(self._module, name, op.object_type or "", self._s.policy)
-                if sensitivity not in _SENSITIVE:
+                decision = protect.decide(self._s.policy, self._module, name, op.object_type or "")
+                if decision.sensitivity not in _SENSITIVE:
                     continue
             found.append(Change(name, ABSENT, value) if created else Change(name, value, ABSENT))
         return found

@@ -57,7 +57,7 @@ def read_events(
     lane: Lane | None = None
     if name != "auto":
         lane, framer = lanes.lane("parse", name), GroupFramer(lanes.framing("parse", name))
-    begin = b""  # until the format is decided: enough of it, and a whole line however long
+    begin = bytearray()  # until the format is decided: enough of it, and a whole line however long
     whole = False
     for block in itertools.chain(blocks, (None,)):
         if lane is None or framer is None:
@@ -65,12 +65,13 @@ def read_events(
             whole = whole or block is None or b"\n" in block or len(begin) > MAX_JSON_LINE
             if block is not None and (len(begin) < SAMPLE or not whole):
                 continue
-            found = lanes.judge("parse", _sample(begin))
+            head = bytes(begin)
+            found = lanes.judge("parse", _sample(head))
             if decided is not None:
                 decided(found)
             name = found.format
             lane, framer = lanes.lane("parse", name), GroupFramer(lanes.framing("parse", name))
-            records = framer.feed(begin)
+            records = framer.feed(head)
             if block is None:
                 records = [*records, *framer.flush()]
         else:

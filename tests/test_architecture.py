@@ -24,6 +24,7 @@ PURE = {
     "shipper.mapped",
     "shipper.model",
     "shipper.normalize",
+    "shipper.patterns",
     "shipper.pipeline",
     "shipper.protect",
     "shipper.schema",
@@ -48,7 +49,7 @@ PURE_MAY_IMPORT = {
     "csv", "decimal", "difflib", "enum", "fnmatch", "functools", "hashlib", "hmac", "html", "importlib", "inspect", "ipaddress",
     "itertools", "json", "math", "operator", "pkgutil", "posixpath", "re", "string", "struct", "sys", "types", "typing",
     "email.utils", "unicodedata", "urllib.parse", "zlib", "zoneinfo", "calendar", "textwrap", "pathlib",
-    "orjson", "msgspec", "backports", "compression", "cryptography", "yaml",
+    "orjson", "msgspec", "regex", "backports", "compression", "cryptography", "yaml",
 }  # fmt: skip
 BANNED_CALLS = {"open", "print", "input", "exec", "eval", "compile", "breakpoint"}
 BANNED_ATTRIBUTES = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shipper.errors import ConfigError
 from shipper.formats import TEXT
 from shipper.framing import MAX_LINE, LineFramer
-from shipper.grouping import Framing, GroupFramer
+from shipper.grouping import MAX_JSON_LINE, Framing, GroupFramer, lines_only
 from shipper.model import Chunk
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class StdinInput:
         clock: Clock,
         format: str,  # noqa: A002 (the configuration's name)
         decide: Callable[[bytes], str] | None = None,
-        framing: Callable[[str], Framing] | None = None,
+        framing: Callable[[str], Framing] = lines_only,
         fd: int = 0,
         path: str = "-",
         stream: str | None = None,
@@ -66,7 +66,7 @@ class StdinInput:
         self._poll.register(fd, select.POLLIN)
         self._framing, self._max_line = framing, max_line
         self._framer = self._framer_of(self._format)
-        self._begin = b""  # what was read, until the format is chosen
+        self._begin = bytearray()  # what was read, until the format is chosen
         self._pending: list[Record] = []
         self._since: float | None = None
         self._grown = 0.0
@@ -109,7 +109,7 @@ class StdinInput:
     def close(self) -> None:
         """Read no more. The descriptor stays open: it is not this input's. May be called twice."""
         self._open = False
-        self._pending, self._begin = [], b""
+        self._pending, self._begin = [], bytearray()
 
     def fileno(self) -> int:
         """The descriptor, to wait for."""
@@ -157,8 +157,7 @@ class StdinInput:
             return b""
 
     def _framer_of(self, form: str) -> GroupFramer:
-        framing = Framing() if self._framing is None or not form else self._framing(form)
-        return GroupFramer(framing, max_line=self._max_line)
+        return GroupFramer(self._framing(form) if form else Framing(), max_line=self._max_line)
 
     def _take(self, data: bytes) -> None:
         if self._format:
@@ -177,13 +176,15 @@ class StdinInput:
         """Whether the format is known; chooses it when there is enough to choose on."""
         if self._format:
             return True
-        if not self._begin:
+        # One line however long is waited for, but not for ever: nobody says that there is a line end at all.
+        patient = self._open and len(self._begin) <= MAX_JSON_LINE
+        if not self._begin or (patient and b"\n" not in self._begin):
             return False
-        framer = LineFramer(max_line=self._max_line)
-        lines = framer.feed(self._begin)
+        framer = LineFramer(max_line=MAX_JSON_LINE)
+        lines = framer.feed(bytes(self._begin))
+        if not lines and patient:
+            return False
         sample = _sample(lines) if lines else framer.partial
-        if not lines and self._open:
-            return False
         if self._since is None:
             self._since = now
         if self._open and len(self._begin) < SAMPLE and now - self._since < SAMPLE_WAIT:
@@ -192,7 +193,7 @@ class StdinInput:
         form = self._decide(sample) or ("" if self._open else TEXT)
         if form:
             self._format, self._framer = form, self._framer_of(form)
-            begin, self._begin = self._begin, b""
+            begin, self._begin = bytes(self._begin), bytearray()
             self._take(begin)
         return bool(form)
 

@@ -52,7 +52,7 @@ def test_auto_decides_right_on_the_normal_sample_of_each_format(name):
     samples = sorted((GOLDEN / name).glob("normal*.log"))
     assert samples, f"tests/golden/{name}/normal.log is missing"
     for sample in samples:
-        assert FORMATS.decide(sample.read_bytes()[:65_536], CTX) == name
+        assert FORMATS.judge(sample.read_bytes()[:65_536], CTX).format == name
 
 
 ECS = b'{"@timestamp":"2026-03-01T17:04:05Z","ecs.version":"1.6.0"}\n'
@@ -78,11 +78,11 @@ OBJECT = b'{"who":"kim"}\n'
     ],
 )
 def test_auto_takes_the_format_that_understands_most(sample, expected):
-    assert FORMATS.decide(sample, CTX) == expected
+    assert FORMATS.judge(sample, CTX).format == expected
 
 
 def test_auto_never_takes_a_format_that_needs_configuration():
-    assert Formats({"payroll": PAYROLL}).decide(b"anything\n", CTX) == "text"
+    assert Formats({"payroll": PAYROLL}).judge(b"anything\n", CTX).format == "text"
 
 
 def test_text_refuses_every_line():
@@ -199,4 +199,4 @@ def test_a_decision_says_how_sure_it_is():
     ],
 )
 def test_of_several_formats_that_take_anything_the_one_that_says_most_is_taken(sample, expected):
-    assert FORMATS.decide(sample, CTX) == expected
+    assert FORMATS.judge(sample, CTX).format == expected

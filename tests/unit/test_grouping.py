@@ -410,3 +410,13 @@ def test_held_lines_come_back_as_they_were_put_in():
     assert (held.first(), held.length, held.offset, len(held)) == (lines[0], 8, 5, 3)
     assert list(held.lines()) == lines
     assert not held
+
+
+def test_a_start_of_the_users_own_cannot_hang_the_reading():
+    framing = Framing("multiline", rb"[0-9]{4}-|(?:a|aa|a*)*$", strict=True, limited=True)
+    slow = b"a" * 60 + b"b"
+    began = time.perf_counter()
+    found = records(b"2026-1\n" + slow + b"\n2026-2\naaa\n", framing)
+    assert time.perf_counter() - began < 5
+    # What took too long begins nothing, and is not lost.
+    assert found == [b"2026-1\n" + slow, b"2026-2", b"aaa"]

@@ -144,9 +144,9 @@ def test_other_lines_are_refused(line):
 
 def test_auto_takes_nginx_for_combined_lines_and_apache_for_all_others():
     formats = Formats()
-    assert formats.decide(f"{COMBINED}\n".encode(), CTX) == "nginx"
+    assert formats.judge(f"{COMBINED}\n".encode(), CTX).format == "nginx"
     for line in (COMMON, f"www.shop.example:80 {COMBINED}", FAILED):
-        assert formats.decide(f"{line}\n".encode() * 2, CTX) == "apache"
+        assert formats.judge(f"{line}\n".encode() * 2, CTX).format == "apache"
 
 
 @settings(max_examples=200, deadline=None)

@@ -91,8 +91,8 @@ def parse(first, second=None):
 def test_the_first_line_of_a_log_is_no_header(line):
     assert isinstance(parse(line, line), Rejected)
     assert isinstance(parse(line), Rejected)
-    assert Formats().decide(f"{line}\n".encode(), CTX) != "csv"
-    assert Formats().decide(f"{line}\n".encode() * 3, CTX) != "csv"
+    assert Formats().judge(f"{line}\n".encode(), CTX).format != "csv"
+    assert Formats().judge(f"{line}\n".encode() * 3, CTX).format != "csv"
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -105,7 +105,7 @@ def test_a_header_of_an_export_is_one(line, mark):
     if row is None:
         separator = max(",;\t|", key=line.count)
         table = f"{mark}{line}\n" + f"{separator.join('x' for _ in line.split(separator))}\n" * 3
-        assert Formats().decide(table.encode(), CTX) == "csv"
+        assert Formats().judge(table.encode(), CTX).format == "csv"
 
 
 @pytest.mark.parametrize(

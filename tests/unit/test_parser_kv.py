@@ -105,8 +105,8 @@ def test_rows_that_do_not_fit_their_header_are_refused(record):
 
 def test_auto_takes_these_formats_last():
     formats = Formats()
-    assert formats.decide(f"{LINE}\n".encode() * 3, CTX) == "kv"
-    assert formats.decide(b"CEF:0|A|P|1|1|n|5|suser=kim src=192.0.2.1\n", CTX) == "cef"
+    assert formats.judge(f"{LINE}\n".encode() * 3, CTX).format == "kv"
+    assert formats.judge(b"CEF:0|A|P|1|1|n|5|suser=kim src=192.0.2.1\n", CTX).format == "cef"
 
 
 @settings(max_examples=200, deadline=None)

@@ -295,7 +295,7 @@ def test_long_hostile_lines_take_no_longer_than_long_lines(line):
 
 
 def test_auto_knows_the_format():
-    assert Formats().decide((GOLDEN / "normal.log").read_bytes(), CTX) == "nginx"
+    assert Formats().judge((GOLDEN / "normal.log").read_bytes(), CTX).format == "nginx"
 
 
 # -- the error log ----------------------------------------------------------------------------------------------------

@@ -226,4 +226,4 @@ def test_long_hostile_lines_take_no_longer_than_long_lines(message):
 
 
 def test_auto_knows_the_format():
-    assert Formats().decide((GOLDEN / "normal.log").read_bytes(), CTX) == "sshd"
+    assert Formats().judge((GOLDEN / "normal.log").read_bytes(), CTX).format == "sshd"

@@ -203,3 +203,26 @@ def test_close_reads_no_more_and_leaves_the_descriptor_open(pipe):
     source.close()
     assert list(source.read(100)) == []
     assert os.read(source.fileno(), 10) == b"one\n"
+
+
+def test_a_stream_without_any_line_end_is_not_waited_for_for_ever(pipe, monkeypatch):
+    monkeypatch.setattr("shipper.inputs.stdin.MAX_JSON_LINE", 1000)
+    seen = []
+    source, clock = make(pipe, format="auto", decide=lambda sample: seen.append(len(sample)) or "plain")
+    os.write(pipe[1], b"x" * 900)
+    clock.mono += 5
+    assert list(source.read(10_000)) == [] and seen == []
+    os.write(pipe[1], b"x" * 900)
+    assert list(source.read(10_000)) == [] and seen == []  # from now on a second counts
+    clock.mono += 1.1
+    assert list(source.read(10_000)) == [] and seen == [1000]
+    os.write(pipe[1], b"\n")
+    assert lines(source.read(10_000)) == ["x" * 1800]
+
+
+def test_empty_lines_decide_nothing(pipe):
+    seen = []
+    source, clock = make(pipe, format="auto", decide=lambda sample: seen.append(sample) or "plain")
+    os.write(pipe[1], b"\n\n")
+    clock.mono += 5
+    assert list(source.read(1000)) == [] and seen == []

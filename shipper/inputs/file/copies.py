@@ -74,9 +74,11 @@ class Copies:
         """Decide about truncated streams, and about files that may be copies."""
         follower = self._follower
         self._rehouse_all(now)
-        waiting = [item for item in self.fresh.values() if item.size or self._size(item, now)]
         waiting = [
-            item for item in waiting if not any(self._covered(item, orphan.stream, now) for orphan in self._orphans)
+            item
+            for item in self.fresh.values()
+            if (item.size or self._size(item, now))
+            and not any(self._covered(item, orphan.stream, now) for orphan in self._orphans)
         ]
         if not waiting:
             return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from shipper.errors import ConfigError
 from shipper.formats import TEXT
 from shipper.framing import MAX_LINE
-from shipper.grouping import Framing
+from shipper.grouping import Framing, lines_only
 from shipper.inputs.file.discovery import Discovery
 from shipper.inputs.file.follow import Follower, Loss
 from shipper.inputs.file.identity import Position
@@ -47,11 +47,6 @@ _RELEASE_EVERY: Final = 0.25  # a look at each stream, of which there may be tho
 _MAX_CUTS: Final = 10_000
 _PATIENCE: Final = 64
 """Budgets that one `read` may spend as long as no line is complete."""
-
-
-def _lines(form: str) -> Framing:
-    del form
-    return Framing()
 
 
 class Cut(NamedTuple):
@@ -88,7 +83,7 @@ class FileInput:
         clock: Clock,
         format: str,  # noqa: A002 (the configuration's name)
         decide: Callable[[bytes], str] | None = None,
-        framing: Callable[[str], Framing] = _lines,
+        framing: Callable[[str], Framing] = lines_only,
         once: bool = False,
         complete: Callable[[str, bytes], bool] | None = None,
         exclude: Sequence[str] = (),
@@ -290,11 +285,17 @@ class FileInput:
     def _ends(self, stream: Stream) -> bool:
         """Whether a stream's last line, which has no line end, is whole; looked at once, however long it stays so."""
         end = stream.read_to
-        if stream.looked == end or stream.framer.hollow or self._complete is None or not stream.format:
+        if stream.looked == end or stream.framer.hollow or not stream.format:
             return False
         stream.looked = end
+        return self._is_whole(stream)
+
+    def _is_whole(self, stream: Stream) -> bool:
+        """Whether the last line, which has no line end, ends a document or is complete in the stream's format."""
         framer = stream.framer
-        return framer.ends or (framer.line == framer.offset and self._complete(stream.format, framer.partial))
+        if framer.ends or self._complete is None or framer.line != framer.offset:
+            return framer.ends
+        return self._complete(stream.format, framer.partial)
 
     def _scan(self, now: float) -> None:
         if self._hints is not None:
@@ -433,9 +434,7 @@ class FileInput:
             stream.over = True
             framer = stream.framer
             length = 0 if framer.hollow else framer.end - framer.line
-            whole = not length or framer.ends
-            if not whole and self._complete is not None and framer.line == framer.offset:
-                whole = self._complete(stream.format, framer.partial)
+            whole = not length or self._is_whole(stream)
             if not whole:
                 self._left.append((stream.path, framer.line, length))
             records = stream.flush()[0] if whole else stream.release()
