@@ -1,4 +1,4 @@
-"""What every parser of a JSON source must hold, for the unit tests of the formats."""
+"""What every parser must hold, for the contract suite and the unit tests of the formats."""
 
 import json
 from collections import Counter
@@ -47,16 +47,6 @@ FOREIGN = {
     "highlevel": b'{"type":"OpportunityStageUpdate","locationId":"loc-1","id":"opp-1","status":"open","pipelineStageId":"stage-2","monetaryValue":40}',
 }
 """One line of each of many formats, and lines of none."""
-
-
-def assert_refuses_all_but(parse, *own):
-    for name, line in FOREIGN.items():
-        result = parse(line, CONTEXT)
-        if name in own:
-            assert isinstance(result, list), name
-        else:
-            assert isinstance(result, Rejected), name
-            assert result.reason
 
 
 def assert_never_raises_when_cut(parse, line):

@@ -7,13 +7,17 @@ import time
 from functools import cache
 from pathlib import Path
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import parsers
 from parsers import Context, Operation, Rejected
 from shipper.grouping import Framing
 from shipper.offline import records_in
 from tests.framed import records_of
+from tests.parser_checks import FOREIGN, assert_never_raises_when_cut, assert_sound, mutated
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CTX = Context(received="2026-02-03T12:00:00.000Z")
@@ -163,8 +167,6 @@ def damaged(line, dice):
 @pytest.mark.parametrize("name", parsers.names())
 def test_every_json_member_replaced_by_something_else_is_a_value(name):
     """Damage that stays JSON reaches further into a parser than damaged bytes."""
-    import orjson
-
     others = (None, True, 0, -1.5, "", "x", [], {}, [None], {"a": {"b": [1]}}, [[1, 2]])
     for _, line in samples(name):
         try:
@@ -234,3 +236,56 @@ def test_no_other_specific_format_accepts_the_lines_of_a_format(name):
             continue
         for other in others:
             assert isinstance(check(other, line), Rejected), f"{other} accepts {name}/{case}: {line[:120]!r}"
+
+
+OWNERS = {"null": {"debezium"}}
+"""Lines of `FOREIGN` that are of a format which their key does not begin with: a bare null is a tombstone."""
+
+
+@pytest.mark.parametrize("key", sorted(FOREIGN))
+def test_a_line_of_one_format_or_of_none_is_refused_by_all_others(key):
+    own = OWNERS.get(key) or {key.split()[0].replace("-", "_")} & set(parsers.names())
+    accepted = {name for name in parsers.names() if not isinstance(check(name, FOREIGN[key]), Rejected)}
+    generic = {name for name in parsers.names() if parsers.get(name).format.generic}
+    assert accepted - generic == own - generic
+
+
+def _is_json(line):
+    try:
+        return isinstance(orjson.loads(line), dict | list)
+    except orjson.JSONDecodeError:
+        return False
+
+
+PASSING = {"ecs", "structlog"}
+"""Formats that hand on what a line says in our own words, to be judged by the normalizer."""
+
+
+def documents(name):
+    """The golden records of a format that are JSON, and that it accepts."""
+    parse = parsers.get(name).parse
+    return [
+        line
+        for case, line in samples(name)
+        if case in {"normal", "edge"} and _is_json(line) and not isinstance(parse(line, CTX), Rejected)
+    ]
+
+
+OF_JSON = [
+    name for name in parsers.names() if name not in PASSING and not parsers.get(name).format.generic and documents(name)
+]
+
+
+@pytest.mark.parametrize("name", OF_JSON)
+def test_a_json_record_cut_anywhere_is_refused(name):
+    """JSON has no complete prefix of an object."""
+    for line in documents(name):
+        if len(line) <= 2000:
+            assert_never_raises_when_cut(parsers.get(name).parse, line)
+
+
+@pytest.mark.parametrize("name", OF_JSON)
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_members_replaced_dropped_or_damaged_at_random_raise_nothing(name, data):
+    assert_sound(parsers.get(name).parse(data.draw(mutated(documents(name))), CTX))

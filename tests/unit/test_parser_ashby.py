@@ -3,39 +3,19 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import ashby
 from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
 HOOK = json.loads(FOREIGN["ashby"])
 APPLICATION = HOOK["data"]["application"]
 OFFER = {"id": "of-1", "latestVersion": {"createdAt": "2026-03-02T09:30:00Z", "salary": {"value": 120000}}}
-LINES = [
-    FOREIGN["ashby"],
-    json.dumps([{**HOOK, "action": "candidateHire", "data": {"application": APPLICATION, "offer": OFFER}}]).encode(),
-    json.dumps(
-        {
-            "action": "interviewScheduleCreate",
-            "data": {
-                "interviewSchedule": {
-                    "id": "is-1",
-                    "scheduledBy": {"id": "u-7", "firstName": "Kim", "email": "k@x.example"},
-                }
-            },
-        }
-    ).encode(),
-]
 
 
 def hook(action="candidateStageChange", **data):
@@ -161,24 +141,3 @@ def test_every_scalar_is_carried_exactly_once():
     record = {**APPLICATION, "customFields": fields, "x": [1.5, None], "": "nameless", "a.b": "p", "a": {"b": "q"}}
     body = {**HOOK, "data": {"application": record, "offer": {"id": "of"}, "note": "n"}, "extra": True}
     assert_nothing_is_lost_or_doubled(ashby.parse, json.dumps(body).encode(), translated={"Salary", "Phone Screen"})
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(ashby.parse, "ashby")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(ashby.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(ashby.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(ashby.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in ashby.LITERALS)

@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import _atlassian, atlassian
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -55,42 +50,6 @@ def organization(action, **more):
             "actor": {"id": "u7", "name": "Kim", "email": "kim@x.example"}, "location": {"ip": "198.51.100.9"}, **more,
         },
     }  # fmt: skip
-
-
-LINES = [
-    json.dumps(
-        {
-            "records": [jira("Scheme updated", "SCHEME", [{"fieldName": "A", "changedFrom": "x", "changedTo": "y"}])],
-            "total": 1,
-        }
-    ).encode(),
-    json.dumps(
-        confluence(
-            "User added to group",
-            [{"name": "A", "oldValue": "", "newValue": "b", "hiddenNewValue": "h"}],
-            associatedObjects=[{"name": "l", "objectType": "User"}],
-        )
-    ).encode(),
-    json.dumps(
-        [
-            datacenter(
-                "User created",
-                [{"id": "1", "name": "l", "type": "USER"}, {"name": "g", "type": "GROUP"}],
-                [{"key": "K", "i18nKey": "k", "to": "v"}],
-            )
-        ]
-    ).encode(),
-    json.dumps(
-        {
-            "data": [
-                organization(
-                    "user_added_to_group", context=[{"id": "g", "type": "groups"}, {"id": "u", "type": "users"}]
-                )
-            ],
-            "meta": {},
-        }
-    ).encode(),
-]
 
 
 def test_a_changed_value_of_jira_has_who_when_where_old_and_new():
@@ -305,18 +264,3 @@ def test_empty_answers_are_no_change_and_empty_lists_of_others_are_refused():
     assert one(atlassian.parse, {"entities": [], "pagingInfo": {}}).no_change is True
     for name in ("records", "results", "data", "entities"):
         assert isinstance(atlassian.parse(json.dumps({name: []}).encode(), CONTEXT), Rejected)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(atlassian.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(atlassian.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(atlassian.parse(line, CONTEXT))

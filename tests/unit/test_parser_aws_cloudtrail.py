@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import aws_cloudtrail
 from parsers._cloudtrail import action_of
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -233,18 +228,3 @@ def test_every_scalar_of_an_event_is_carried_exactly_once():
         readOnly=False,
     )
     assert_nothing_is_lost_or_doubled(aws_cloudtrail.parse, json.dumps(document).encode())
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(aws_cloudtrail.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(aws_cloudtrail.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(aws_cloudtrail.parse(line, CONTEXT))

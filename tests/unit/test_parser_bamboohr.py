@@ -3,29 +3,19 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import bamboohr
 from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
 EVENT = json.loads(FOREIGN["bamboohr"])
 EMPLOYEE = json.loads(FOREIGN["bamboohr fields"])["employees"][0]
 NOT_TOLD = ("trail.change.field", "trail.change.old", "trail.change.new")
-LINES = [
-    FOREIGN["bamboohr"],
-    FOREIGN["bamboohr fields"],
-    json.dumps([{**EMPLOYEE, "fields": {"Pay rate": {"value": None}, "Status": "Active"}}]).encode(),
-]
 
 
 def event(kind="employee.updated", **data):
@@ -122,24 +112,3 @@ def test_every_scalar_is_carried_exactly_once():
     assert_nothing_is_lost_or_doubled(bamboohr.parse, line)
     line = json.dumps({**EMPLOYEE, "changedFields": [], "fields": {"a": "p", "b": ["q"]}}).encode()
     assert_nothing_is_lost_or_doubled(bamboohr.parse, line)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(bamboohr.parse, "bamboohr", "bamboohr fields")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(bamboohr.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(bamboohr.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(bamboohr.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in bamboohr.LITERALS)

@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import bullhorn
 from parsers._contract import UNKNOWN, Change, Context, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -34,12 +29,6 @@ HISTORY = {
         ],
     },
 }
-LINES = [
-    FOREIGN["bullhorn"],
-    FOREIGN["bullhorn history"],
-    json.dumps({"count": 1, "start": 0, "data": [HISTORY]}).encode(),
-    json.dumps({**EVENT, "editHistory": [ROW]}).encode(),
-]
 
 
 def event(**members):
@@ -175,24 +164,3 @@ def test_the_values_of_secrets_are_dropped_from_the_html_too():
 def test_every_scalar_is_carried_exactly_once():
     assert_nothing_is_lost_or_doubled(bullhorn.parse, json.dumps({**EVENT, "updatedProperties": [], "x": 1.5}).encode())
     assert_nothing_is_lost_or_doubled(bullhorn.parse, FOREIGN["bullhorn history"], translated={"payRate"})
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(bullhorn.parse, "bullhorn", "bullhorn history")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(bullhorn.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(bullhorn.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(bullhorn.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in bullhorn.LITERALS)

@@ -4,17 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import debezium
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Context, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -186,21 +181,6 @@ def test_what_is_no_change_event_is_refused(document):
 
 
 LINES = [line for case in ("normal", "edge") for line in (GOLDEN / f"{case}.log").read_bytes().split(b"\n") if line]
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(debezium.parse, "null")
-
-
-@pytest.mark.parametrize("line", LINES[:3])
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(debezium.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(debezium.parse(line, CONTEXT))
 
 
 def test_one_of_the_literals_stands_in_every_accepted_line():

@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import entra_id
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Rejected, Time
 from parsers._microsoft import directory_action, property_changes
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -232,18 +227,3 @@ def test_every_scalar_of_a_record_is_carried_exactly_once():
     )
     names = {"displayName", "Department", "k", "User", "success"}
     assert_nothing_is_lost_or_doubled(entra_id.parse, json.dumps(document).encode(), translated=names)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(entra_id.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(entra_id.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(entra_id.parse(line, CONTEXT))

@@ -12,10 +12,7 @@ from parsers import fieldtrail_change
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
     mutated,
     one,
 )
@@ -232,21 +229,6 @@ def test_secrets_are_dropped_by_their_names():
 )
 def test_a_member_of_a_wrong_type_refuses_the_body_and_is_named(members, reason):
     assert fieldtrail_change.parse(json.dumps(body(**members)).encode(), CONTEXT) == Rejected(reason)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(fieldtrail_change.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(fieldtrail_change.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(fieldtrail_change.parse(line, CONTEXT))
 
 
 # -- the page -------------------------------------------------------------------------------------------------------

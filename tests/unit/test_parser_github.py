@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import github
 from parsers._contract import SECRET, UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -35,17 +30,6 @@ def event(action, **more):
 
 def op_of(action, **more):
     return one(github.parse, event(action, **more))
-
-
-LINES = [
-    json.dumps(event("org.update_member", user="lee", user_id=9, permission="admin", old_permission="read")).encode(),
-    json.dumps(
-        [event("hook.create", hook_id=1, config={"url": "https://x.example/?token=a"}), event("git.push")]
-    ).encode(),
-    json.dumps(
-        event("team.update", team="a/b", changes={"privacy": {"from": "x", "to": "y"}}, data={"old_a": 1})
-    ).encode(),
-]
 
 
 def test_a_changed_permission_is_a_granted_role_with_all_that_the_event_says():
@@ -213,18 +197,3 @@ def test_every_scalar_is_carried_exactly_once():
     )  # fmt: skip
     # The roles before and after stand in the change and, for queries, at the user.
     assert_nothing_is_lost_or_doubled(github.parse, json.dumps(document).encode(), translated={"write", "none"})
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(github.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(github.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(github.parse(line, CONTEXT))

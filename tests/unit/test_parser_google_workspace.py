@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import google_workspace
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Rejected, Time
 from parsers._google import action_of
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -216,18 +211,3 @@ def test_every_scalar_of_an_activity_is_carried_exactly_once():
     )
     names = {"ORG_UNIT_NAME", "NEW_VALUE", "OLD_VALUE", "flag", "scope", "admin", "-7"}
     assert_nothing_is_lost_or_doubled(google_workspace.parse, json.dumps(document).encode(), translated=names)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(google_workspace.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(google_workspace.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(google_workspace.parse(line, CONTEXT))

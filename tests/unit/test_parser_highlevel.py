@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import highlevel
 from parsers._contract import SECRET, UNKNOWN, Change, Context, Operation, Rejected, Time
@@ -11,11 +10,8 @@ from parsers._secrets import DROPPED
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
     assert_sound,
-    mutated,
     one,
 )
 
@@ -480,21 +476,6 @@ def test_a_changed_secret_is_dropped_and_has_changed():
 )
 def test_other_tables_are_refused(record):
     assert isinstance(highlevel.parse(record, CONTEXT), Rejected)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(highlevel.parse, "highlevel")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(highlevel.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(highlevel.parse(line, CONTEXT))
 
 
 def test_one_of_the_literals_stands_in_every_accepted_line():

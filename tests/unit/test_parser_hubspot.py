@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 import mappings
 from parsers import hubspot
 from parsers._contract import SECRET, UNKNOWN, Change, Context, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -269,21 +264,6 @@ def test_null_keeps_its_direction():
 def test_what_is_not_hubspots_is_refused(document):
     document = {name: value for name, value in document.items() if value is not ...}
     assert isinstance(parse(document), Rejected)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(hubspot.parse, "hubspot")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(hubspot.parse, line)
-
-
-@settings(max_examples=300, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(hubspot.parse(line, CONTEXT))
 
 
 def test_one_of_the_literals_stands_in_every_accepted_line():

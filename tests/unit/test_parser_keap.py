@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import keap
 from parsers._contract import ABSENT, UNKNOWN, Change, Operation, Rejected, Time
@@ -11,11 +10,7 @@ from parsers._secrets import DROPPED
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -305,21 +300,6 @@ def test_every_scalar_of_a_hook_is_carried_exactly_once():
 def test_every_scalar_of_a_stage_move_is_carried_exactly_once():
     document = {**MOVE, "move_from_stage_id": "12", "created_by": "5", "create_time": "t", "prev_stage_move_time": None}
     assert_nothing_is_lost_or_doubled(keap.parse, json.dumps(document).encode())
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(keap.parse, "keap", "keap move")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(keap.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(keap.parse(line, CONTEXT))
 
 
 def test_one_of_the_literals_stands_in_every_accepted_line():

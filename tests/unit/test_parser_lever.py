@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import lever
 from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -182,24 +177,3 @@ def test_every_scalar_is_carried_exactly_once():
     target = {"type": "posting", "id": "po-1", "label": "Engineer", "x": True}
     line = json.dumps({**AUDIT, "target": target}).encode()
     assert_nothing_is_lost_or_doubled(lever.parse, line, translated={"Engineer"})
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(lever.parse, "lever", "lever audit")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(lever.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(lever.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(lever.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in lever.LITERALS)

@@ -5,18 +5,13 @@ import io
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import m365
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Rejected, Time
 from parsers._m365 import action_of
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -255,18 +250,3 @@ def test_every_scalar_of_a_record_is_carried_exactly_once():
     )
     line = json.dumps({**document, "UserType": 10}).encode()
     assert_nothing_is_lost_or_doubled(m365.parse, line, translated={"2026-02-03T10:30:00"})
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(m365.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(m365.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(m365.parse(line, CONTEXT))

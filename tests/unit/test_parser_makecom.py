@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import makecom
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Rejected, Time
@@ -11,11 +10,8 @@ from parsers._secrets import DROPPED
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
     assert_sound,
-    mutated,
     one,
 )
 
@@ -638,21 +634,6 @@ def test_every_scalar_of_two_blueprints_is_carried_exactly_once():
     carried = json.dumps([[[change.old, change.new] for change in op.changes], op.raw])
     for text in ("n", "n2", "m", "m2", "a", "b", "k", "l", "o", "p", "by hand"):
         assert carried.count(f'"{text}"') == 1, text
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(makecom.parse, "makecom", "makecom run")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(makecom.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(makecom.parse(line, CONTEXT))
 
 
 def test_one_of_the_literals_stands_in_every_accepted_line():

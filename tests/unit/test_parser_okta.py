@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import okta
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -34,19 +29,6 @@ def event(kind, *targets, result="SUCCESS", actor=KIM, **more):
         "target": list(targets),
         **more,
     }
-
-
-LINES = [
-    json.dumps(event("user.session.start", authenticationContext={"externalSessionId": "s-1"})).encode(),
-    json.dumps(
-        event(
-            "user.account.update_profile",
-            {**LEE, "changeDetails": {"from": {"title": "A", "x": None}, "to": {"title": "B", "x": 1}}},
-            debugContext={"debugData": {"requestId": "r", "changedAttributes": "title"}},
-        )
-    ).encode(),
-    json.dumps([event("group.user_membership.add", LEE, GROUP), event("zone.update")]).encode(),
-]
 
 
 def test_a_profile_update_has_who_whom_from_and_to():
@@ -213,21 +195,6 @@ def test_every_scalar_of_an_event_is_carried_exactly_once():
     assert_nothing_is_lost_or_doubled(okta.parse, json.dumps(document).encode(), translated={"SUCCESS"})
 
 
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(okta.parse)
-
-
 @pytest.mark.parametrize("line", [b'{"eventType":"a","uuid":"b","published":"c"}', b'{"detail-type":"x","detail":{}}'])
 def test_what_is_no_event_is_refused(line):
     assert isinstance(okta.parse(line, CONTEXT), Rejected)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(okta.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(okta.parse(line, CONTEXT))

@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import onepassword
 from parsers._contract import Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -43,13 +38,6 @@ def audit(kind, verb, **more):
         "action": verb, "object_type": kind, "object_uuid": "O1",
         "session": {"uuid": "S1", "login_time": "t", "device_uuid": "D1", "ip": "198.51.100.9"}, **more,
     }  # fmt: skip
-
-
-LINES = [
-    json.dumps({"cursor": "c", "has_more": True, "items": [signin(), usage("fill")]}).encode(),
-    json.dumps(audit("user", "suspend", object_details=LEE, location={"country": "Canada", "city": "T"})).encode(),
-    json.dumps([audit("gm", "join", aux_uuid="U9", aux_details=LEE)]).encode(),
-]
 
 
 def test_a_failed_sign_in_has_who_when_where_session_and_reason():
@@ -169,18 +157,3 @@ def test_every_scalar_is_carried_exactly_once():
 )
 def test_what_only_looks_like_1password_is_refused(document):
     assert isinstance(onepassword.parse(json.dumps(document).encode(), CONTEXT), Rejected)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(onepassword.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(onepassword.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(onepassword.parse(line, CONTEXT))

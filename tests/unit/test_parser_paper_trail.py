@@ -4,17 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import paper_trail
 from parsers._contract import SECRET, Change, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -153,21 +148,6 @@ def test_a_row_without_its_columns_is_refused(name):
 
 
 LINES = [line for case in ("normal", "edge") for line in (GOLDEN / f"{case}.log").read_bytes().split(b"\n") if line]
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(paper_trail.parse)
-
-
-@pytest.mark.parametrize("line", LINES[:3])
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(paper_trail.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(paper_trail.parse(line, CONTEXT))
 
 
 def test_one_of_the_literals_stands_in_every_accepted_line():

@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import paylocity
 from parsers._contract import UNKNOWN, Change, Operation, Rejected
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -85,24 +80,3 @@ def test_every_scalar_is_carried_exactly_once(line):
 
 def test_the_name_of_a_time_off_s_employee_is_the_object_s_name():
     assert_nothing_is_lost_or_doubled(paylocity.parse, json.dumps(TIME_OFF).encode(), translated={"Jo Lind"})
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(paylocity.parse, "paylocity")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(paylocity.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(paylocity.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(paylocity.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in paylocity.LITERALS)

@@ -3,28 +3,18 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import personio
 from parsers._contract import UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
 HOOK = json.loads(FOREIGN["personio"])
 NOT_TOLD = ("trail.change.field", "trail.change.old", "trail.change.new")
-LINES = [
-    FOREIGN["personio"],
-    json.dumps({"_data": [HOOK, {**HOOK, "meta": {"a": 1}}], "_meta": {}}).encode(),
-    json.dumps([{**HOOK, "event_name": "absence-period.updated.status"}]).encode(),
-]
 
 
 def hook(name, **payload):
@@ -92,24 +82,3 @@ def test_the_values_of_secrets_are_dropped():
 def test_every_scalar_is_carried_exactly_once():
     line = json.dumps({**HOOK, "meta": {"a": 1.5}, "payload": {"id": "x", "person_id": "y"}}).encode()
     assert_nothing_is_lost_or_doubled(personio.parse, line)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(personio.parse, "personio")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(personio.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(personio.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(personio.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in personio.LITERALS)

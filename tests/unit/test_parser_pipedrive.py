@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import pipedrive
 from parsers._contract import ABSENT, SECRET, Change, Rejected, Time
 from parsers._secrets import DROPPED
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -251,24 +246,3 @@ def test_every_scalar_is_carried_exactly_once():
 )
 def test_what_pipedrive_does_not_send_is_refused(document):
     assert isinstance(pipedrive.parse(json.dumps(document).encode(), CONTEXT), Rejected)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(pipedrive.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(pipedrive.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(pipedrive.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(pipedrive.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in pipedrive.LITERALS)

@@ -11,11 +11,8 @@ from parsers import _salesforce_events, _salesforce_setup, salesforce
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Context, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
     assert_sound,
-    mutated,
     one,
 )
 
@@ -473,21 +470,6 @@ def test_what_is_not_salesforces_is_refused(document):
 def test_a_csv_file_of_another_kind_is_refused():
     assert isinstance(csv("Date,User,Action", "a", "b", "c"), Rejected)
     assert isinstance(csv("Event_Type,Timestamp,User Id", "Login", "b", "c"), Rejected)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(salesforce.parse, "salesforce")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(salesforce.parse, line)
-
-
-@settings(max_examples=400, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(salesforce.parse(line, CONTEXT))
 
 
 WORDS = st.sampled_from(

@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import slack
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -36,17 +31,6 @@ def entry(action, entity=None, details=None, **more):
 
 def op_of(*args, **kwargs):
     return one(slack.parse, entry(*args, **kwargs))
-
-
-LINES = [
-    json.dumps(
-        entry("pref.x_changed", details={"previous_value": {"type": ["a"]}, "new_value": {"type": ["b"]}})
-    ).encode(),
-    json.dumps(
-        {"entries": [entry("role_assigned", {"type": "role", "role": {"id": "R", "name": "A"}}, {"target_user": "W9"})]}
-    ).encode(),
-    json.dumps([entry("anomaly", LEE, {"reason": ["asn"], "previous_ua": "x"}), entry("user_login", LEE)]).encode(),
-]
 
 
 def test_a_changed_preference_has_who_when_where_session_old_and_new():
@@ -172,18 +156,3 @@ def test_every_scalar_is_carried_exactly_once():
     document["entity"] = {"type": "app", "app": document["entity"]["user"]}
     # The kinds of actor and object, and the object's name, are told in words of ours.
     assert_nothing_is_lost_or_doubled(slack.parse, json.dumps(document).encode(), translated={"user", "app", "Lee"})
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(slack.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(slack.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(slack.parse(line, CONTEXT))

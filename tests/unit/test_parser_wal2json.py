@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import wal2json
 from parsers._contract import SECRET, UNKNOWN, Change, Context, Rejected, Time
@@ -12,9 +11,6 @@ from tests.parser_checks import (
     CONTEXT,
     assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -221,19 +217,9 @@ def test_what_is_no_line_of_wal2json_is_refused(document):
 LINES = [line for case in ("normal", "edge") for line in (GOLDEN / f"{case}.log").read_bytes().split(b"\n") if line]
 
 
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(wal2json.parse)
-
-
 @pytest.mark.parametrize("line", LINES[1:4])
 def test_a_line_cut_at_any_byte_is_refused(line):
     assert_never_raises_when_cut(wal2json.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(wal2json.parse(line, CONTEXT))
 
 
 def test_one_of_the_literals_stands_in_every_accepted_line():

@@ -3,29 +3,18 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import workday
 from parsers._contract import Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
     FOREIGN,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
 ACTIVITY = json.loads(FOREIGN["workday"])
 SIGN_ON = json.loads(FOREIGN["workday sign-on"])["Report_Entry"][0]
-LINES = [
-    FOREIGN["workday"],
-    FOREIGN["workday sign-on"],
-    json.dumps({"total": 1, "data": [{**ACTIVITY, "target": {"id": "t-1", "descriptor": "Kim Quill"}}]}).encode(),
-    json.dumps({**SIGN_ON, "Authentication_Failure_Message": "Invalid password", "Signoff_Time": "x"}).encode(),
-]
 
 
 def activity(**members):
@@ -172,24 +161,3 @@ def test_every_scalar_is_carried_exactly_once():
     assert_nothing_is_lost_or_doubled(workday.parse, line, translated={"Kim"})
     line = json.dumps({**SIGN_ON, "Failed_Signon": "0", "Browser_Type": "b", "tenant_name": "acme"}).encode()
     assert_nothing_is_lost_or_doubled(workday.parse, line)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(workday.parse, "workday", "workday sign-on")
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(workday.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(workday.parse(line, CONTEXT))
-
-
-def test_one_of_the_literals_stands_in_every_accepted_line():
-    for line in LINES:
-        assert isinstance(workday.parse(line, CONTEXT), list)
-        assert any(literal in line for literal in workday.LITERALS)

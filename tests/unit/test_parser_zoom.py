@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
 
 from parsers import zoom
 from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Rejected, Time
 from tests.parser_checks import (
     CONTEXT,
-    assert_never_raises_when_cut,
     assert_nothing_is_lost_or_doubled,
-    assert_refuses_all_but,
-    assert_sound,
-    mutated,
     one,
 )
 
@@ -40,28 +35,6 @@ def op_of(*args, **kwargs):
 
 def logged(*args, **kwargs):
     return one(zoom.parse, log(*args, **kwargs))
-
-
-LINES = [
-    json.dumps(
-        event("user.settings_updated", {"id": 1, "settings": {"a": {"b": 1}}}, {"id": 1, "settings": {"a": {"b": 2}}})
-    ).encode(),
-    json.dumps(
-        [
-            event("meeting.created", {"id": 2, "password": "p", "x": [1]}),
-            event("group.member_added", {"id": 3, "members": [{"id": 4}]}),
-        ]
-    ).encode(),
-    json.dumps(
-        {
-            "operation_logs": [
-                log("Edit User a@x.example  - T: from A to B", "User"),
-                log("Add Group G", "User Group", "Add"),
-            ],
-            "to": "t",
-        }
-    ).encode(),
-]
 
 
 def test_a_changed_setting_has_who_when_path_old_and_new():
@@ -238,18 +211,3 @@ def test_every_scalar_is_carried_exactly_once():
 )
 def test_what_only_looks_like_zoom_is_refused(document):
     assert isinstance(zoom.parse(json.dumps(document).encode(), CONTEXT), Rejected)
-
-
-def test_lines_of_other_formats_are_refused():
-    assert_refuses_all_but(zoom.parse)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_cut_at_any_byte_is_refused(line):
-    assert_never_raises_when_cut(zoom.parse, line)
-
-
-@settings(max_examples=200, deadline=None)
-@given(mutated(LINES))
-def test_a_damaged_line_raises_nothing_and_yields_a_sound_result(line):
-    assert_sound(zoom.parse(line, CONTEXT))
