@@ -1,13 +1,9 @@
 """nginx in front of an OpenSearch without plugins: the TLS, the passwords and the limits that customers put there."""
 
-import contextlib
 import os
-import shutil
-import socket
-import subprocess
-import time
 
 from tests.integration.opensearch.server import free_port
+from tests.integration.web_servers import Served, nginx_command
 
 USER, PASSWORD = "shipper", "pässword with spaces"
 
@@ -45,25 +41,15 @@ http {{
 """
 
 
-def missing():
-    """In one line what must be installed, or None."""
-    return None if _program() else "there is no nginx: apt-get install nginx-light"
-
-
-def _program():
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-
-
-class Nginx:
+class Nginx(Served):
     """`password`, `certificate`, `small` and `old`: the addresses of its four servers, without a slash at their end."""
 
     def __init__(self, folder, upstream, authority):
-        self.folder = folder
         ports = {name: free_port() for name in ("password_port", "certificate_port", "small_port", "old_port")}
         for name in ("password", "certificate", "old"):
             setattr(self, name, f"https://localhost:{ports[name + '_port']}")
         self.small = f"http://127.0.0.1:{ports['small_port']}"
-        self._port = ports["password_port"]
+        super().__init__(folder, ports["password_port"])
         certificate = authority.issue_cert("localhost")
         certificate.private_key_pem.write_to_path(folder / "server.key")
         for number, blob in enumerate(certificate.cert_chain_pems):
@@ -74,36 +60,4 @@ class Nginx:
         user = "user root;" if os.geteuid() == 0 else ""
         text = _CONFIGURATION.format(folder=folder, upstream=upstream, user=user, **ports)
         (folder / "nginx.conf").write_text(text, encoding="utf-8")
-        self._process = subprocess.Popen(
-            [
-                _program(),
-                "-p",
-                str(folder),
-                "-c",
-                str(folder / "nginx.conf"),
-                "-e",
-                str(folder / "error.log"),
-                "-g",
-                "daemon off;",
-            ],
-            stdin=subprocess.DEVNULL,
-        )
-        self._wait()
-
-    def _wait(self):
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                return
-            time.sleep(0.02)
-        self.stop()
-        raise AssertionError((self.folder / "error.log").read_text(encoding="utf-8", errors="replace"))
-
-    def stop(self):
-        """End it; its workers end with it."""
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self.start(nginx_command(folder))

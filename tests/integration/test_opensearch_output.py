@@ -32,7 +32,6 @@ from shipper.outputs._opensearch_scan import Snapshot
 from shipper.outputs._when import instant
 from shipper.outputs.opensearch import OpenSearchOutput
 from shipper.seal.verify import verify
-from tests.components import absent
 from tests.integration import nginx
 from tests.integration.opensearch.server import url_from_environment
 from tests.sealed import small_log, trust
@@ -616,8 +615,6 @@ def authority():
 
 @pytest.fixture(scope="module")
 def proxy(opensearch, authority, tmp_path_factory):
-    if reason := nginx.missing():
-        absent(reason)
     running = nginx.Nginx(tmp_path_factory.mktemp("nginx"), opensearch.url, authority)
     yield running
     running.stop()

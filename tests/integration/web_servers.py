@@ -97,55 +97,36 @@ http {{
 """
 
 
-def _program(name, package):
+def program(name, package):
+    """The path of a server program."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
-        absent(f"there is no {name}: apt-get install {package}")
+        absent(f"there is no {name}: apt-get install -y {package}")
     return found
 
 
-def _modules():
-    """Lines that load what is not built in."""
-    folder = next(
-        (one for one in map(Path, ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules")) if one.is_dir()), None
-    )
-    if folder is None:
-        absent("no folder of Apache's modules: apt-get install apache2-bin")
-    lines = [f'LoadModule {name}_module "{folder}/mod_{name}.so"' for name in _MODULES]
-    shared = [name for name in ("log_config", "logio", "unixd") if (folder / f"mod_{name}.so").exists()]
-    return "\n".join([*lines, *(f'LoadModule {name}_module "{folder}/mod_{name}.so"' for name in shared)])
+def nginx_command(folder):
+    """Nginx in the foreground with `folder/nginx.conf`, its error log beside it."""
+    places = ("-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
+    return [program("nginx", "nginx-light"), *places, "-g", "daemon off;"]
 
 
-class WebServer:
-    """A server in `folder`, which its workers (no root) must be able to enter. `logs`: the paths of its access logs."""
+class Served:
+    """A server program in `folder`, that listens at `port` of loopback."""
 
-    def __init__(self, folder, logs):
-        self.folder, self.port = folder, free_port()
-        self.logs = {name: folder / f"{name}.log" for name in logs}
-        for path in ("www/private", "www/digest", "www/closed"):
-            (folder / path).mkdir(parents=True)
-            (folder / path / "page.html").write_text("private\n")
-        (folder / "www/page.html").write_text("a page\n")
-        (folder / "www/a b.html").write_text("blanks\n")
-        (folder / "www/größe.html").write_text("letters\n", encoding="utf-8")
-        lines = [
-            f"{user}:{{SHA}}{base64.b64encode(hashlib.sha1(word.encode()).digest()).decode()}\n"
-            for user, word in USERS.items()
-        ]
-        (folder / "users").write_text("".join(lines), encoding="utf-8")
-        secret = hashlib.md5(f"alice:{REALM}:{USERS['alice']}".encode()).hexdigest()
-        (folder / "digests").write_text(f"alice:{REALM}:{secret}\n")
+    def __init__(self, folder, port):
+        self.folder, self.port = folder, port
+
+    def start(self, command, **environment):
+        """Run it until it listens; what it says otherwise."""
         self._process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, env={**os.environ, "TZ": TZ}, cwd=folder
+            command, stdin=subprocess.DEVNULL, env={**os.environ, **environment}, cwd=self.folder
         )
         try:
             self.until(self._is_listening)
         except AssertionError:
             self.stop()
             raise
-
-    def command(self):
-        raise NotImplementedError
 
     def until(self, condition):
         """Wait for a condition; what the server says otherwise."""
@@ -170,18 +151,49 @@ class WebServer:
             self._process.wait()
 
 
+def _modules():
+    """Lines that load what is not built in."""
+    folder = next(
+        (one for one in map(Path, ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules")) if one.is_dir()), None
+    )
+    if folder is None:
+        absent("no folder of Apache's modules: apt-get install apache2-bin")
+    lines = [f'LoadModule {name}_module "{folder}/mod_{name}.so"' for name in _MODULES]
+    shared = [name for name in ("log_config", "logio", "unixd") if (folder / f"mod_{name}.so").exists()]
+    return "\n".join([*lines, *(f'LoadModule {name}_module "{folder}/mod_{name}.so"' for name in shared)])
+
+
+class WebServer(Served):
+    """A server in `folder`, which its workers (no root) must be able to enter. `logs`: the paths of its access logs."""
+
+    def __init__(self, folder, logs):
+        super().__init__(folder, free_port())
+        self.logs = {name: folder / f"{name}.log" for name in logs}
+        for path in ("www/private", "www/digest", "www/closed"):
+            (folder / path).mkdir(parents=True)
+            (folder / path / "page.html").write_text("private\n")
+        (folder / "www/page.html").write_text("a page\n")
+        (folder / "www/a b.html").write_text("blanks\n")
+        (folder / "www/größe.html").write_text("letters\n", encoding="utf-8")
+        lines = [
+            f"{user}:{{SHA}}{base64.b64encode(hashlib.sha1(word.encode()).digest()).decode()}\n"
+            for user, word in USERS.items()
+        ]
+        (folder / "users").write_text("".join(lines), encoding="utf-8")
+        secret = hashlib.md5(f"alice:{REALM}:{USERS['alice']}".encode()).hexdigest()
+        (folder / "digests").write_text(f"alice:{REALM}:{secret}\n")
+
+
 class Apache(WebServer):
     """Writes the access log in three formats, and an error log at level info."""
 
     def __init__(self, folder):
         super().__init__(folder, ("common", "combined", "vhost_combined"))
-
-    def command(self):
         user = "User #65534\nGroup #65534" if os.geteuid() == 0 else ""
-        program = _program("apache2", "apache2-bin")
         text = _APACHE.format(folder=self.folder, host=HOST, realm=REALM, port=self.port, modules=_modules(), user=user)
         (self.folder / "apache.conf").write_text(text)
-        return [program, "-d", str(self.folder), "-f", str(self.folder / "apache.conf"), "-DFOREGROUND"]
+        places = ("-d", str(self.folder), "-f", str(self.folder / "apache.conf"))
+        self.start([program("apache2", "apache2-bin"), *places, "-DFOREGROUND"], TZ=TZ)
 
 
 class Nginx(WebServer):
@@ -189,21 +201,7 @@ class Nginx(WebServer):
 
     def __init__(self, folder):
         super().__init__(folder, ("combined", "further", "iso"))
-
-    def command(self):
         user = "user root;" if os.geteuid() == 0 else ""
-        program = _program("nginx", "nginx-light")
         text = _NGINX.format(folder=self.folder, host=HOST, realm=REALM, port=self.port, user=user)
         (self.folder / "nginx.conf").write_text(text)
-        error = str(self.folder / "error.log")
-        return [
-            program,
-            "-p",
-            str(self.folder),
-            "-c",
-            str(self.folder / "nginx.conf"),
-            "-e",
-            error,
-            "-g",
-            "daemon off;",
-        ]
+        self.start(nginx_command(self.folder), TZ=TZ)
