@@ -7,16 +7,14 @@ socket's, and watchdog's. The pipeline alone advances the log; the others ask it
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import queue
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from shipper import __version__, build, telemetry
+from shipper.backpressure import Backpressure
 from shipper.clock import Clock, SystemClock, rfc3339
 from shipper.config import Config
 from shipper.control import ControlServer
@@ -24,14 +22,15 @@ from shipper.delivery import Cursor, Delivery, Request
 from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs
+from shipper.generations import Generations
 from shipper.intake import Intake
-from shipper.journal import Frame, Journal
+from shipper.journal import Journal
 from shipper.keeper import Keeper, Sealed
 from shipper.logbook import Identity, Logbook
 from shipper.memory import Rest, settle_in
 from shipper.pipeline import Lines
 from shipper.processor import Processor
-from shipper.recover import State, Watermark, continue_log, state_of
+from shipper.recover import State, Watermark, state_of
 from shipper.seal import keys
 from shipper.seal.canonical import self_check
 from shipper.state_folder import lock, prepare_folder
@@ -73,12 +72,9 @@ class Agent:
         self._state = State()
         self._last_leaf = 0.0
         self._started = self.clock.now()
-        self._full = False
         self._waited_since = 0.0
-        self._announced = False
         self.begun = False
         """Whether the start is over: what fails before it is the configuration's fault, or the state folder's."""
-        self._mark: Watermark | None = None
 
     # -- from outside -------------------------------------------------------------------------------------------------
 
@@ -163,18 +159,31 @@ class Agent:
         self._letters = DeadLetters(self.folder / "dlq")
         stack.callback(self._letters.close)
         self._open_outputs(stack)
-        self._open_log(journal_folder)
+        mark = Watermark.load(self.folder / "checkpoint")
+        self._log = Generations(
+            config,
+            self._identity,
+            self.journal,
+            self._state,
+            clock=self.clock,
+            random_bytes=self._random,
+            once=self.once,
+        )
+        self._log.open(journal_folder, self._furthest, mark)
         self._next_seq = self.journal.next_seq
         self._keeper = Keeper(
             self.journal,
             self.folder / "checkpoint",
-            self._mark,
+            mark,
             stopping=self._stopping,
-            make_room=lambda: self._release(urgent=True),
+            make_room=lambda: self._room.release(urgent=True),
             total=self._state.total,
             checked_seq=self._state.log.get("checked_seq", -1),
         )
         stack.callback(self._keeper.close)
+        self._room = Backpressure(
+            self.journal, self._keeper, self._deliveries, config.journal, self._declare_dropped, self._state.lost
+        )
         inputs = [lanes.input(section, clock=self.clock, once=self.once, wake=self._wake) for section in config.inputs]
         for source in inputs:
             stack.callback(source.close)
@@ -200,7 +209,7 @@ class Agent:
             for delivery in self._deliveries:
                 delivery.asked.wait(max(0.0, deadline - self.clock.monotonic()))
         self._serve_requests()
-        self._announce()
+        self._log.announce(self._deliveries)
         telemetry.agent_started(
             log=self.book.sealer.log.id,
             size=self.book.sealer.tree.size,
@@ -247,83 +256,6 @@ class Agent:
                 )
             )
 
-    def _open_log(self, journal_folder: Path) -> None:
-        mark = self._mark = Watermark.load(self.folder / "checkpoint")
-        found = continue_log(
-            self._state, self._identity, journal_folder, self.journal.next_seq, self._furthest, mark, self._random
-        )
-        if isinstance(found, Logbook):
-            self.book = found
-            if found.open_leaves:
-                found.opened_at = self.clock.monotonic()
-            return
-        previous: dict[str, Any] | None = None
-        if self._state.log:
-            log = self._state.log
-            previous = {"origin": log["origin"], "size": log["tree"]["size"], "note": log.get("note", "")}
-        if mark is not None and (previous is None or mark.size > previous["size"]):
-            previous = {"origin": mark.origin, "size": mark.size, "note": mark.note}
-        self._begin_log(found, previous)
-
-    def _begin_log(self, reason: str, previous: Mapping[str, Any] | None) -> None:
-        """Open a new generation: the first log of a state folder, or the successor of one that must not go on."""
-        # Health events that wait for a frame are true in any log; control leaves speak of their own.
-        book = getattr(self, "book", None)
-        waiting = [] if book is None else [event for event in book.pending if "control" not in event["trail"]]
-        self.book = Logbook.begin(
-            self._identity,
-            self.clock.now(),
-            self._random,
-            host=socket.gethostname(),
-            config_hash=self._config_hash(),
-            succession=None if previous is None else {**previous, "reason": reason},
-        )
-        self.book.pending += waiting
-        telemetry.generation_opened(
-            origin=self.book.sealer.log.origin,
-            reason=reason,
-            previous=None if previous is None else str(previous["origin"]),
-        )
-
-    def _config_hash(self) -> str:
-        """A digest of the configuration without its secrets (they dump as stars)."""
-        return hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()
-
-    def _announce(self) -> None:
-        """The `start` leaf, and a `config` leaf where the configuration is not what the last one said."""
-        self._announced = True
-        now = self.clock.now()
-        self.book.control("start", {"version": __version__, "pid": os.getpid(), "once": self.once}, now)
-        outputs, config_hash = build.describe_outputs(self.config), self._config_hash()
-        known = self._state.outputs
-        if outputs != known or config_hash != self._state.config_hash or not self.book.sealer.tree.size:
-            index = self.book.sealer.tree.size
-            added = [name for name in outputs if name not in known]
-            payload = {
-                "outputs": list(outputs.values()),
-                "added": [{"id": name, "from": self._start_index(name, index)} for name in added],
-                "removed": [name for name in known if name not in outputs],
-                "config_hash": config_hash,
-            }
-            self.book.control("config", payload, now)
-            self._state.outputs, self._state.config_hash = outputs, config_hash
-        self.book.pending.append(build.health_event(self._identity, "agent.start", "the agent started", now))
-
-    def _start_index(self, name: str, index: int) -> int:
-        """The first leaf that a new output will get."""
-        for delivery in self._deliveries:
-            if delivery.output.id == name:
-                return index if delivery.first >= self.journal.next_seq else self._leaf_of(delivery.first)
-        return index
-
-    def _leaf_of(self, seq: int) -> int:
-        """The first leaf of this log that is kept from a frame on: what is older may have been given back."""
-        with self.journal.reader(max(seq, self.journal.first_seq)) as reader:
-            frame = reader.read(timeout=0)
-        if isinstance(frame, Frame) and frame.meta["log"] == self.book.sealer.log.id:
-            return int(frame.meta["first"])
-        return 0
-
     # -- the pipeline thread ------------------------------------------------------------------------------------------
 
     def _loop(self) -> None:
@@ -336,7 +268,7 @@ class Agent:
             now = self.clock.monotonic()
             if now - released >= RELEASE_EVERY:
                 released = now
-                self._release()
+                self._room.release()
             if any(delivery.failure is not None for delivery in self._deliveries):
                 return
             rest.look(now, worked=moved)
@@ -351,7 +283,7 @@ class Agent:
 
     def _given_up(self, now: float) -> bool:
         """With `--once`: whether the journal is full and no output has made progress for the grace."""
-        if not self._full:
+        if not self._room.full:
             self._waited_since = now
             return False
         late = [d.progress for d in self._deliveries if d.seq < self.journal.next_seq]
@@ -367,7 +299,7 @@ class Agent:
         self._serve_requests()
         lines: list[Lines] = []
         positions: dict[str, Any] = {}
-        if not self._paused():
+        if not self._room.look():
             lines, positions, troubles = self._intake.take(self._control.tap)
             self.book.pending += troubles
         book, now = self.book, self.clock.monotonic()
@@ -386,18 +318,6 @@ class Agent:
         self._keep(lines, positions, close=close)
         return bool(lines)
 
-    def _paused(self) -> bool:
-        """Whether reading waits for an output, because the journal holds as much as it may."""
-        if self.journal.full:
-            self._release()
-        behind = any(delivery.saved < self.journal.next_seq for delivery in self._deliveries)
-        # With all delivered there is nobody to wait for: what is left is given back after the next checkpoint.
-        full = self.journal.full and behind
-        if full and not self._full:
-            telemetry.journal_full(used=self.journal.bytes_used, limit=self.config.journal.max_size)
-        self._full = full
-        return full
-
     def _keep(self, lines: Sequence[Lines], positions: Mapping[str, Any], *, close: bool) -> None:
         """Seal one frame, and hand it over to be kept."""
         built = self.book.build(lines, positions, self.clock.now(), close=close, interval=self.config.seal.interval)
@@ -405,6 +325,8 @@ class Agent:
         before = state.as_json()
         meta["total"] = state.total + len(built.documents)
         meta["outputs"], meta["config_hash"] = state.outputs, state.config_hash
+        if self._room.lost:
+            meta["lost"] = dict(self._room.lost)
         if self._intake.ended:
             meta["ended"], self._intake.ended = self._intake.ended, []
         meta["checked_seq"] = seq if close else state.log.get("checked_seq", -1)
@@ -423,10 +345,17 @@ class Agent:
         if self._progress is not None:
             self._progress(progress(self._intake.lanes, self._deliveries))
 
-    def _release(self, *, urgent: bool = False) -> None:
-        """Give back what every output has and a durable checkpoint covers; `urgent`: before `journal.keep` is over."""
-        needed = min((delivery.saved for delivery in self._deliveries), default=self.journal.next_seq)
-        self.journal.release(needed, checkpoint_seq=self._keeper.checked_seq, urgent=urgent or self.journal.full)
+    def _declare_dropped(self, payloads: Sequence[Mapping[str, Any]]) -> None:
+        """Seal what outputs are about to lose, durably, before it goes."""
+        for payload in payloads:
+            self._log.state_range("drop", payload)
+        self._keep([], {}, close=False)
+        self._keeper.flush()
+
+    @property
+    def book(self) -> Logbook:
+        """The log that is being written."""
+        return self._log.book
 
     # -- requests of the output threads -------------------------------------------------------------------------------
 
@@ -443,20 +372,7 @@ class Agent:
                 request = self._requests.get_nowait()
             except queue.Empty:
                 return
-            payload = request.payload
-            if request.kind == "reject":
-                # The range belongs to the log that it names, which a new generation may have followed since.
-                mine = payload["log"] == self.book.sealer.log.id
-                said = {key: value for key, value in payload.items() if key != "log" or not mine}
-                self.book.control("reject", said, self.clock.now())
-            elif payload["log"] == self.book.sealer.log.id:
-                sealer = self.book.sealer
-                self._begin_log(
-                    f"{payload['reason']} at output {payload['output']}",
-                    {"origin": sealer.log.origin, "size": sealer.tree.size, "note": self.book.note},
-                )
-                if self._announced:
-                    self._announce()
+            self._log.serve(request, self._deliveries)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ class JournalSection(Model):
     keep: Seconds = 7 * 86400.0
     max_size: Bytes = 10 * 1024**3
     segment_size: Annotated[Bytes, Field(ge=65536, le=1024**3)] = 64 * 1024**2
+    when_full: Literal["wait", "drop_oldest"] = "wait"
 
 
 class PrivacyRule(Model):

@@ -36,6 +36,8 @@ class State:
     """Digest of the configuration that the last `config` leaf spoke of."""
     total: int = 0
     """Documents kept so far in this state folder."""
+    lost: dict[str, Any] = field(default_factory=dict)
+    """`Backpressure.lost`: what a full journal dropped."""
     log: dict[str, Any] = field(default_factory=dict)
     """`Logbook.state()` of the newest frame, and `checked_seq`."""
 
@@ -48,6 +50,7 @@ class State:
         if "outputs" in meta:
             self.outputs = dict(meta["outputs"])
         self.config_hash = meta.get("config_hash", self.config_hash)
+        self.lost = dict(meta.get("lost", ()))
         same = self.log.get("log") == meta["log"]
         self.log = {
             "log": meta["log"],
@@ -65,6 +68,7 @@ class State:
             "outputs": self.outputs,
             "config_hash": self.config_hash,
             "total": self.total,
+            "lost": self.lost,
             "log": self.log,
         }
 
@@ -74,8 +78,8 @@ def state_of(recovery: Recovery) -> State:
     state = State()
     if recovery.state is not None:
         kept = recovery.state
-        positions, outputs, log = (dict(kept[name]) for name in ("positions", "outputs", "log"))
-        state = State(positions, outputs, kept.get("config_hash", ""), kept["total"], log)
+        positions, outputs, log, lost = (dict(kept.get(name, ())) for name in ("positions", "outputs", "log", "lost"))
+        state = State(positions, outputs, kept.get("config_hash", ""), kept["total"], lost, log)
     for meta in recovery.metas:
         state.fold(meta)
     return state

@@ -56,9 +56,23 @@ def journal_damaged(*, place: str, offset: int, length: int, first: int | None, 
     )
 
 
-def journal_full(*, used: int, limit: int) -> None:
+def journal_full(*, used: int, limit: int, waiting_for: list[str]) -> None:
     """Reading pauses until outputs have caught up."""
-    _log.warning("journal full: reading is paused until an output catches up", used=used, limit=limit)
+    _log.warning(
+        "journal full: reading is paused until an output catches up", used=used, limit=limit, waiting_for=waiting_for
+    )
+
+
+def documents_dropped(*, output: str, log: str, first: int, last: int) -> None:
+    """`journal.when_full: drop_oldest` took documents that an output still needed; sealed as a `drop` leaf."""
+    _log.error(
+        "journal full: documents dropped before they were delivered",
+        output=output,
+        log=log,
+        first=first,
+        last=last,
+        hint="raise journal.max_size, or see why the output is behind: fieldtrail status",
+    )
 
 
 def journal_failed(*, cause: str, retry_in: float) -> None:

@@ -215,8 +215,11 @@ class Published:
 
     def passed(self) -> None:
         """Forget the frames that every reader has passed. Call with the lock held."""
-        lowest = min((reader.seq for reader in self._readers), default=0)
-        while self._recent and next(iter(self._recent)) < lowest:
+        self.forget(min((reader.seq for reader in self._readers), default=0))
+
+    def forget(self, seq: int) -> None:
+        """Forget the frames below a number: everybody has them, or they are gone for good. Call with the lock held."""
+        while self._recent and next(iter(self._recent)) < seq:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:

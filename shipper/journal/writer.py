@@ -213,6 +213,7 @@ class Journal:
                         self._fs.unlink(oldest.path)
                     with self._published.changed:
                         self._published.segments.remove(oldest)
+                        self._published.forget(following.first_seq)
                         freed += oldest.length
                     # Each deletion is made durable before the next, so that a power cut cannot leave a hole.
                     self._fs.fsync_dir(self._folder)
@@ -231,11 +232,36 @@ class Journal:
         with self._published.changed:
             return self._published.first_seq
 
+    def oldest(self) -> tuple[int, int] | None:
+        """The oldest segment that may be given back: its first frame, and that of the next one; None for none."""
+        with self._published.changed:
+            segments = self._published.segments
+            if len(segments) < 2 or segments[1].first_seq > self._state_seq:
+                return None
+            return segments[0].first_seq, segments[1].first_seq
+
     @property
     def bytes_used(self) -> int:
         """Bytes of all segments."""
         with self._published.changed:
             return sum(segment.length for segment in self._published.segments)
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of all segments."""
+        with self._published.changed:
+            return sum(segment.length for segment in self._published.segments)
+
+    def bytes_from(self, seq: int) -> int:
+        """Bytes of the frames from `seq` on: exact to the segment, and inside of one in proportion to its frames."""
+        with self._published.changed:
+            total, limit = 0, self._published.next_seq
+            for segment in reversed(self._published.segments):
+                if segment.first_seq <= seq:
+                    frames = limit - segment.first_seq
+                    return total + (segment.length * max(0, limit - seq) // frames if frames else 0)
+                total, limit = total + segment.length, segment.first_seq
+            return total
 
     @property
     def full(self) -> bool:

@@ -1,7 +1,7 @@
 """The verifier's third concern: why a document may be missing, by what the agent itself sealed about it.
 
 Only control leaves whose hash a signed root vouches for are heard. Order of preference where several explain one index:
-erased, rejected, expired, before-output, filtered.
+erased, rejected, expired, before-output, dropped, filtered. What was dropped is named, and is a loss all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from shipper.seal._ledger import Ledger, Log
 
-_ORDER: Final = ("erased", "rejected", "expired", "before-output", "filtered")
+_ORDER: Final = ("erased", "rejected", "expired", "before-output", "dropped", "filtered")
+_RANGES: Final = {"reject": "rejected", "erasure": "erased", "drop": "dropped"}
+"""Statements about a range of leaves, and the cause that they give."""
 DEFAULT_INTERVAL: Final = 60.0
 
 
@@ -79,12 +81,12 @@ class Excuses:
 
     def _heard(self, ledger: Ledger, log: Log) -> None:
         filtered_from = -1
-        for statement in ledger.statements(log, "reject", "erasure", "retention", "config", "batch"):
+        for statement in ledger.statements(log, *_RANGES, "retention", "config", "batch"):
             payload = loads(statement.payload)
             low, high = _index(payload.get("from")), _index(payload.get("to"))
-            if statement.kind in ("reject", "erasure") and payload.get("log", log.id) == log.id:
+            if statement.kind in _RANGES and payload.get("log", log.id) == log.id:
                 if low is not None and high is not None:
-                    self._by_cause["rejected" if statement.kind == "reject" else "erased"].add(low, high + 1)
+                    self._by_cause[_RANGES[statement.kind]].add(low, high + 1)
             elif statement.kind == "retention":
                 self._by_cause["expired"].add(0, _index(payload.get("below")) or 0)
             elif statement.kind == "batch":
@@ -98,13 +100,13 @@ class Excuses:
                 filtered_from = statement.i if drops else -1
         if filtered_from >= 0:
             self._by_cause["filtered"].add(filtered_from, log.size)
-        # A destination may refuse a document of this log after a new generation has begun, which then says so.
+        # A document of this log may be refused or dropped after a new generation has begun, which then says so.
         for other in ledger.logs.values():
-            for statement in ledger.statements(other, "reject") if other is not log else ():
+            for statement in ledger.statements(other, "reject", "drop") if other is not log else ():
                 payload = loads(statement.payload)
                 low, high = _index(payload.get("from")), _index(payload.get("to"))
                 if payload.get("log") == log.id and low is not None and high is not None:
-                    self._by_cause["rejected"].add(low, high + 1)
+                    self._by_cause[_RANGES[statement.kind]].add(low, high + 1)
 
     def split(self, low: int, high: int) -> Iterator[tuple[int, int, str]]:
         """Cut [low, high) into pieces of one cause each, "" for none."""

@@ -1,0 +1,142 @@
+"""The journal's bound: what is given back, when reading pauses and for whom, and what is dropped where that is wanted.
+
+A segment goes when every output has passed it, a later checkpoint is durable and `journal.keep` is over; a full journal
+does not wait for the last. If it is full all the same, an output is behind. Then the inputs pause (`when_full: wait`),
+or the oldest segment goes although outputs still need it (`drop_oldest`). What they lose by that is sealed first, as
+`drop` leaves, so that a verifier can tell it from what somebody removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from shipper import telemetry
+from shipper.config import JournalSection
+from shipper.delivery import Delivery
+from shipper.journal import Frame, Journal
+from shipper.keeper import Keeper
+
+CHECKPOINT = "fieldtrail.checkpoint"
+REASON = "journal full"
+
+Lost = dict[str, list[tuple[str, int, int]]]
+"""By output: (log, first leaf, last leaf) of what was dropped, as long as the output may not have got the leaf that
+says so."""
+
+
+class Backpressure:
+    """For the pipeline's thread. `declare` seals `drop` leaves with these payloads and returns once they are kept.
+
+    A `drop` leaf may be dropped like any other. So each time everything is declared that an output lost since it last
+    got such a leaf; `lost` is kept in the journal's state, and is `Lost` as JSON gives it back.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        keeper: Keeper,
+        deliveries: Sequence[Delivery],
+        section: JournalSection,
+        declare: Callable[[Sequence[dict[str, Any]]], None],
+        lost: Mapping[str, Any],
+    ) -> None:
+        self.full = False
+        """Whether reading pauses, as `look` last found."""
+        self.holders: tuple[str, ...] = ()
+        """The outputs for which it pauses."""
+        self._journal, self._keeper, self._deliveries, self._section = journal, keeper, deliveries, section
+        self._declare = declare
+        self.lost: Lost = {name: [(log, low, high) for log, low, high in ranges] for name, ranges in lost.items()}
+        self._declared: dict[str, int] = {}
+        """By output: the frame with the newest leaf that tells it what it lost."""
+
+    def release(self, *, urgent: bool = False) -> None:
+        """Give back what every output has and a durable checkpoint covers; `urgent`: before `journal.keep` is over."""
+        needed = min((delivery.saved for delivery in self._deliveries), default=self._journal.next_seq)
+        urgent = urgent or self._journal.full
+        self._journal.release(needed, checkpoint_seq=self._keeper.checked_seq, urgent=urgent)
+
+    def look(self) -> bool:
+        """Make room in a full journal; whether reading has to pause all the same."""
+        if self._journal.full:
+            self.release()
+            if self._section.when_full == "drop_oldest":
+                self._drop()
+        newest = self._journal.next_seq
+        # With all delivered there is nobody to wait for: what is left is given back after the next checkpoint.
+        if not self._journal.full or all(delivery.saved >= newest for delivery in self._deliveries):
+            self.full, self.holders = False, ()
+            return False
+        # Those that need the oldest segment. Where none does, it is given back as soon as their cursors are saved.
+        span = self._journal.oldest()
+        needed = span[1] if span is not None else newest
+        holders = tuple(delivery.output.id for delivery in self._deliveries if delivery.seq < needed)
+        if holders and holders != self.holders:
+            used, limit = self._journal.bytes_used, self._section.max_size
+            telemetry.journal_full(used=used, limit=limit, waiting_for=list(holders))
+        self.full, self.holders = True, holders
+        return True
+
+    def _drop(self) -> None:
+        """Drop the oldest segments until the journal is below its bound; what outputs lose is declared before."""
+        while self._journal.full:
+            span = self._journal.oldest()
+            if span is None or span[1] > self._keeper.checked_seq:
+                return
+            first, following = span
+            losers = [delivery for delivery in self._deliveries if delivery.seq < following]
+            if not losers:
+                return  # they have passed it, and save their cursors within a second
+            frames = list(self._frames(max(first, min(delivery.seq for delivery in losers)), following))
+            payloads = []
+            for delivery in losers:
+                name = delivery.output.id
+                known = (
+                    [] if delivery.saved > self._declared.get(name, self._journal.next_seq) else self.lost.get(name, [])
+                )
+                for log, low, high in _leaves(frame for frame in frames if frame.seq >= delivery.seq):
+                    telemetry.documents_dropped(output=name, log=log, first=low, last=high)
+                    known = _with(known, log, low, high)
+                self.lost[name] = known
+                payloads += [
+                    {"output": name, "log": log, "from": low, "to": high, "reason": REASON} for log, low, high in known
+                ]
+            self._declare(payloads)
+            self._declared.update((delivery.output.id, self._journal.next_seq - 1) for delivery in losers)
+            freed = self._journal.release(following, checkpoint_seq=self._keeper.checked_seq, urgent=True)
+            if not freed:
+                return
+
+    def _frames(self, first: int, following: int) -> Iterator[Frame]:
+        with self._journal.reader(first) as reader:
+            while reader.seq < following:
+                item = reader.read(timeout=0)
+                if item is None:
+                    return
+                if isinstance(item, Frame):
+                    yield item
+
+
+def _with(known: list[tuple[str, int, int]], log: str, low: int, high: int) -> list[tuple[str, int, int]]:
+    """One more range, joined to the last one where it goes on from there."""
+    if known and known[-1][0] == log and known[-1][2] + 1 == low:
+        return [*known[:-1], (log, known[-1][1], high)]
+    return [*known, (log, low, high)]
+
+
+def _leaves(frames: Iterator[Frame]) -> Iterator[tuple[str, int, int]]:
+    """The leaf ranges of frames, both ends included, by log: (log, first, last)."""
+    log, low, high = "", 0, -1
+    for frame in frames:
+        count = sum(count for dataset, count in frame.meta["routes"] if dataset != CHECKPOINT)
+        if not count:
+            continue
+        first = frame.meta["first"]
+        if frame.meta["log"] != log or first != high + 1:
+            if high >= low:
+                yield log, low, high
+            log, low = frame.meta["log"], first
+        high = first + count - 1
+    if high >= low:
+        yield log, low, high
