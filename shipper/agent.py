@@ -28,6 +28,7 @@ from shipper.journal import Journal
 from shipper.keeper import Keeper, Sealed
 from shipper.logbook import Identity, Logbook
 from shipper.memory import Rest, settle_in
+from shipper.model import Input
 from shipper.pipeline import Lines
 from shipper.processor import Processor
 from shipper.recover import State, Watermark, state_of
@@ -57,7 +58,9 @@ class Agent:
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         progress: Callable[[Progress], None] | None = None,
+        inherited: Mapping[str, Input] | None = None,
     ) -> None:
+        """`inherited`: `handed` of the agent before, by input id."""
         self.config, self.place, self.once = config, place, once
         self.clock: Clock = clock or SystemClock()
         self._random = random_bytes
@@ -67,6 +70,8 @@ class Agent:
         self._stopping = threading.Event()
         self._now = threading.Event()
         self.reloading = False
+        self.handed = dict(inherited or {})
+        """Inputs that cannot be read again (standard input), for the agent that follows after a reload."""
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._deliveries: list[Delivery] = []
         self._state = State()
@@ -85,8 +90,12 @@ class Agent:
         self._stopping.set()
         self._wake.set()
 
-    def reload(self) -> None:
+    def reload(self, following: Config) -> None:
         """Stop without draining, so that another run takes over with another configuration."""
+        if self.begun:
+            formats = following.formats == self.config.formats
+            same = {section.id for section in self.config.inputs if formats and section in following.inputs}
+            self.handed = {one.id: one for one in self._intake.inputs if hasattr(one, "finish") and one.id in same}
         self.reloading = True
         self.stop()
 
@@ -184,9 +193,12 @@ class Agent:
         self._room = Backpressure(
             self.journal, self._keeper, self._deliveries, config.journal, self._declare_dropped, self._state.lost
         )
-        inputs = [lanes.input(section, clock=self.clock, once=self.once, wake=self._wake) for section in config.inputs]
+        inputs = [
+            self.handed.get(section.id) or lanes.input(section, clock=self.clock, once=self.once, wake=self._wake)
+            for section in config.inputs
+        ]
         for source in inputs:
-            stack.callback(source.close)
+            stack.callback(self._close_input, source)
         # A frame is a small part of the journal, however small that is, or it could not be bounded.
         budget = config.journal.max_size // 8
         self._intake = Intake(
@@ -217,6 +229,10 @@ class Agent:
             outputs=len(self._deliveries),
             version=__version__,
         )
+
+    def _close_input(self, source: Input) -> None:
+        if source.id not in self.handed:
+            source.close()
 
     def _open_outputs(self, stack: contextlib.ExitStack) -> None:
         cursors = self.folder / "cursors"
@@ -378,6 +394,7 @@ class Agent:
 
     def _drain(self) -> int:
         """Keep what was read, deliver for the grace, close the log with a `stop` leaf and a checkpoint."""
+        self._intake.finish(self.handed if self.reloading else ())
         while self._intake.ahead and not self._now.is_set():
             lines, positions, losses = self._intake.take(self._control.tap, reading=False)
             self.book.pending += losses

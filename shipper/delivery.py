@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -28,7 +28,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 SAVE_EVERY = 1.0
 MERGE_BYTES = 4_000_000
 MERGE_DOCUMENTS = 5_000
-"""Frames that wait go to the output together up to here; a larger frame goes alone."""
+"""Frames that wait go to the output together up to here, or to its `appetite` (bytes); a larger frame goes alone."""
 
 
 def runs_of(frame: Frame) -> list[Run]:
@@ -71,9 +71,39 @@ class OutputCounts:
     filtered: int = 0
     dropped: int = 0
     """In journal frames that were damaged or gone before they could be delivered."""
+    lost_frames: int = 0
+    """Those frames."""
     retries: int = 0
     last_error: str = ""
     connected: bool | None = None
+    failing_since: float | None = None
+    """Monotonic seconds; None while it is well, or was not tried."""
+
+
+class Account(NamedTuple):
+    """One moment of an output's account, replaced as a whole: another thread reads figures that agree.
+
+    `base`: documents kept before this run's first frame, None until that one is read. `upto`: documents kept up to the
+    end of the frames in hand, of which `left` are not settled. `time`: when the oldest of these frames was kept, in s
+    since the epoch; with none in hand the newest settled one. The rest as in `OutputCounts`.
+    """
+
+    base: int | None = None
+    upto: int = 0
+    left: int = 0
+    time: float | None = None
+    delivered: int = 0
+    dead_lettered: int = 0
+    filtered: int = 0
+    dropped: int = 0
+
+    def kept(self, total: int) -> int:
+        """Documents that this run has to deliver, of `total` kept in all."""
+        return 0 if self.base is None else max(0, total - self.base)
+
+    def pending(self, total: int) -> int:
+        """Documents kept and not settled."""
+        return 0 if self.base is None else max(0, total - self.upto) + self.left
 
 
 class Cursor:
@@ -140,12 +170,13 @@ class Delivery(threading.Thread):
         self.progress = clock.monotonic()
         self._merges = not hasattr(output, "confirmed_seq")
         self._state = dict(state)
-        # Documents kept before this run's first frame, up to the cursor, and read; unknown until that frame is read.
+        self.account = Account()
+        # Documents kept before this run's first frame, unknown until that frame is read; and up to the last frame read.
         self._base: int | None = None
-        self._total: int | None = None
         self._seen = 0
         self._held: Frame | Gap | None = None
         self._saved_at = clock.monotonic()
+        self._unsaved = False
         self.failure: BaseException | None = None
 
     def halt(self) -> None:
@@ -184,12 +215,15 @@ class Delivery(threading.Thread):
                 telemetry.frames_missing(
                     output=self.output.id, first=item.first_seq, last=item.last_seq, reason=item.reason
                 )
+                self.counts.lost_frames += item.last_seq - item.first_seq + 1
                 self.seq = item.last_seq + 1
                 continue
             last, runs = self._merged(item)
-            if not self._deliver(last, self._filtered(Documents(runs))):
+            documents = self._filtered(Documents(runs))
+            self._publish(len(documents), item)
+            if not self._deliver(last, documents):
                 return
-            self._total = last.meta["total"]
+            self._publish(0, last)
             self.seq = last.seq + 1
             self.progress = self._clock.monotonic()
             self._maybe_save(idle=False)
@@ -204,6 +238,7 @@ class Delivery(threading.Thread):
             try:
                 self._save()
             except (DiskError, OSError) as error:
+                self._unsaved = True
                 self._failing(str(error), wait)
                 if self._stop_now.wait(wait):
                     return False
@@ -218,8 +253,11 @@ class Delivery(threading.Thread):
         self._account(first)
         last, runs = first, runs_of(first)
         size, count = sum(map(len, first.documents)), len(first.documents)
+        # An output with several requests in flight takes as many times as much.
+        most = max(MERGE_BYTES, getattr(self.output, "appetite", 0))
+        documents = MERGE_DOCUMENTS * most // MERGE_BYTES
         # A destination that confirms by frame number must see each frame under its own.
-        while self._merges and size < MERGE_BYTES and count < MERGE_DOCUMENTS:
+        while self._merges and size < most and count < documents:
             following = self._reader.read(timeout=0)
             if isinstance(following, Frame):
                 size += sum(map(len, following.documents))
@@ -227,8 +265,8 @@ class Delivery(threading.Thread):
             if (
                 not isinstance(following, Frame)
                 or following.meta["log"] != first.meta["log"]
-                or size > MERGE_BYTES
-                or count > MERGE_DOCUMENTS
+                or size > most
+                or count > documents
             ):
                 self._held = following
                 break
@@ -248,10 +286,25 @@ class Delivery(threading.Thread):
         """Note where this run's documents begin, and how many were lost with frames that a gap has taken."""
         before = frame.meta["total"] - len(frame.documents)
         if self._base is None:
-            self._base = self._total = before
+            self._base = before
+            self.account = self.account._replace(base=before, upto=before, time=frame.meta.get("time"))
         else:
             self.counts.dropped += max(0, before - self._seen)
         self._seen = frame.meta["total"]
+
+    def _publish(self, left: int, frame: Frame | None = None) -> None:
+        """Let other threads see the account: all frames read so far are in it, `left` documents of them not settled."""
+        counts = self.counts
+        self.account = Account(
+            self._base,
+            self._seen,
+            left,
+            self.account.time if frame is None else frame.meta.get("time"),
+            counts.delivered,
+            counts.dead_lettered,
+            counts.filtered,
+            counts.dropped,
+        )
 
     def _filtered(self, documents: Documents) -> Documents:
         when = self._when
@@ -304,6 +357,7 @@ class Delivery(threading.Thread):
                 self.progress = self._clock.monotonic()
                 wait = FIRST_WAIT
             pending = receipt.retry
+            self._publish(len(pending))
             if pending:
                 tries += 1
                 self.counts.retries += 1
@@ -321,10 +375,12 @@ class Delivery(threading.Thread):
     def _failing(self, cause: str, wait: float) -> None:
         if self.counts.last_error != cause or self.counts.connected is not False:
             telemetry.output_failing(output=self.output.id, cause=cause, retry_in=wait)
+        if self.counts.failing_since is None:
+            self.counts.failing_since = self._clock.monotonic()
         self.counts.last_error, self.counts.connected = cause, False
 
     def _well(self) -> None:
-        self.counts.last_error, self.counts.connected = "", True
+        self.counts.last_error, self.counts.connected, self.counts.failing_since = "", True, None
 
     def _refuse(self, refused: Sequence[Refusal], log: str, attempts: int) -> None:
         """Dead letters first, durably; then a leaf that says so, with type and field but never the reason's text."""
@@ -377,13 +433,13 @@ class Delivery(threading.Thread):
 
     def kept(self, total: int) -> int:
         """Documents that this run has to deliver here, of `total` kept in all."""
-        return self.pending(total) if self._base is None else max(0, total - self._base)
+        return self.pending(total) if self.account.base is None else self.account.kept(total)
 
     def pending(self, total: int) -> int:
         """Documents kept and not yet delivered here; before the first was read 1 where there are frames at all."""
-        if self._total is None:
+        if self.account.base is None:
             return int(self.seq < self._journal.next_seq)
-        return max(0, total - self._total)
+        return self.account.pending(total)
 
     def _maybe_save(self, *, idle: bool) -> None:
         now = self._clock.monotonic()
@@ -392,6 +448,7 @@ class Delivery(threading.Thread):
             try:
                 self._save()
             except (DiskError, OSError) as error:
+                self._unsaved = True
                 self._failing(str(error), SAVE_EVERY)
 
     def _save(self) -> None:
@@ -399,6 +456,9 @@ class Delivery(threading.Thread):
         self._state = dict(self.output.flush())
         self._cursor.save(seq, self._state)
         self.saved = seq
+        if self._unsaved:
+            self._unsaved = False
+            self._well()  # an output at rest would be called failing until its next delivery
 
 
 def ranges(indexes: Sequence[int]) -> list[tuple[int, int]]:

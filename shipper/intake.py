@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from shipper import build, telemetry
 from shipper.clock import Clock
-from shipper.framing import size_of
+from shipper.framing import Block, size_of
 from shipper.logbook import Identity
-from shipper.model import Chunk, Event, Input
+from shipper.model import Chunk, Event, Input, Record
 from shipper.pipeline import Lane, Lines
 from shipper.processor import Processor
 from shipper.workers.crew import Crew
@@ -38,6 +38,32 @@ class _Told:
 
     ended: list[str] = field(default_factory=list)
     losses: list[Event] = field(default_factory=list)
+
+
+class Account(NamedTuple):
+    """One moment of an input's account, replaced as a whole: another thread reads figures that agree.
+
+    `read` and `bytes` count what was taken from the input, the others what its lanes made of that: two counts of the
+    same records, so that a difference between them says something.
+    """
+
+    read: int = 0
+    bytes: int = 0
+    with_events: int = 0
+    rejected: int = 0
+    no_change: int = 0
+    filtered: int = 0
+    deduplicated: int = 0
+    events: int = 0
+    internal_errors: int = 0
+
+
+class Lost(NamedTuple):
+    """What an input lost for good. `bytes`: of losses whose size is known; `unknown`: losses of which it is not."""
+
+    losses: int = 0
+    bytes: int = 0
+    unknown: int = 0
 
 
 class Intake:
@@ -71,6 +97,8 @@ class Intake:
         self._growth = FIRST_GROWTH
         """Bytes of events for a byte of the last chunk."""
         self._reported: set[str] = set()
+        self.accounts = {source.id: Account() for source in inputs}
+        self.lost = {source.id: Lost() for source in inputs}
         for source in inputs:
             source.restore(
                 {
@@ -122,6 +150,7 @@ class Intake:
                 lines.append(part)
                 self._report(part.problems)
             read = size_of(oldest.records)
+            self._count(oldest, read)
             left -= read
             self._growth = max(1.0, sum(part.size for part in parts) / max(1, read))
             positions[oldest.stream] = {"input": oldest.input, **oldest.position}
@@ -156,12 +185,33 @@ class Intake:
             return [self._processor.process(chunk, tap)]
         return self._crew.next(tap, wait) if wait > 0 else None
 
+    def _count(self, chunk: Chunk, size: int) -> None:
+        """Bring the account of a chunk's input up to date: the chunk was taken, and its lanes have counted it."""
+        before = self.accounts[chunk.input]
+        counts = [lane.counts for (name, _), lane in self.lanes.items() if name == chunk.input]
+        self.accounts[chunk.input] = Account(
+            before.read + (len(chunk.records) if self._crew is None else _lines(chunk.records)),
+            before.bytes + size,
+            sum(count.with_events for count in counts),
+            sum(count.rejected for count in counts),
+            sum(count.no_change for count in counts),
+            sum(count.filtered for count in counts),
+            sum(count.deduplicated for count in counts),
+            sum(count.events for count in counts),
+            sum(count.extra.get("internal_errors", 0) for count in counts),
+        )
+
     def _told(self, source: Input) -> _Told | None:
         """Losses become health events; unreadable files are told once per cause."""
         ended: list[str] = getattr(source, "ended", list)()
         losses = []
         for loss in getattr(source, "losses", list)():
             telemetry.input_loss(input_id=source.id, path=loss.path, offset=loss.offset, seen=loss.seen_size)
+            number, size, unknown = self.lost[source.id]
+            known = loss.seen_size is not None
+            self.lost[source.id] = Lost(
+                number + 1, size + (loss.seen_size - loss.offset if known else 0), unknown + (not known)
+            )
             losses.append(build.loss_event(self._identity, source.id, loss, self._clock.now()))
         for path, cause in getattr(source, "problems", list)():
             self.unread.add(path)
@@ -180,6 +230,15 @@ class Intake:
         self._reported.add(told)
         return True
 
+    def finish(self, handed: Collection[str]) -> None:
+        """Take over what inputs hold that cannot be read again, but for those that are handed on; `take` gives it."""
+        for source in self.inputs:
+            give = getattr(source, "finish", None)
+            for chunk in give() if give is not None and source.id not in handed else ():
+                self._order.append(chunk)
+                if self._crew is not None:
+                    self._crew.submit(chunk)
+
     def done(self) -> bool:
         """True when nothing more can come."""
         return not self._order and all(source.done() for source in self.inputs)
@@ -189,3 +248,12 @@ class Intake:
         for source in self.inputs:
             for path, offset, length in getattr(source, "left", list)():
                 telemetry.line_left(input_id=source.id, path=path, offset=offset, length=length)
+
+
+def _lines(records: Sequence[Record]) -> int:
+    """How many records; of a block that another process has cut without cutting it here, if no line in it is empty."""
+    if isinstance(records, Block):
+        data = records.data
+        if data[0] not in b"\r\n" and b"\n\n" not in data and b"\n\r" not in data:
+            return data.count(b"\n")
+    return len(records)

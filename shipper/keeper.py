@@ -51,6 +51,8 @@ class Keeper:
         """Documents that are kept."""
         self.checked_seq = checked_seq
         """The frame of the newest checkpoint that is kept."""
+        self.failing = ""
+        """Why a frame cannot be kept now; empty while frames are kept."""
         self._journal, self._place, self._mark = journal, place, mark
         self._stopping, self._make_room = stopping, make_room
         self._changed = threading.Condition()
@@ -118,11 +120,13 @@ class Keeper:
             except DiskError as error:
                 if getattr(error, "fatal", False) or self._stopping.is_set() or self._closed:
                     raise
-                telemetry.journal_failed(cause=str(error), retry_in=wait)
+                self.failing = str(error)
+                telemetry.journal_failed(cause=self.failing, retry_in=wait)
                 self._make_room()
                 self._stopping.wait(wait)
                 wait = min(wait * 2, LONGEST_RETRY)
                 continue
             if wait != FIRST_RETRY:
+                self.failing = ""
                 telemetry.journal_resumed()
             return

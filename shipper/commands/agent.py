@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from shipper.errors import ConfigError, FieldtrailError, UnavailableError, Usage
 
 if TYPE_CHECKING:
     from shipper.agent import Agent
+    from shipper.model import Input
 
 
 @click.command(epilog="Example: fieldtrail run --once /var/log/crm/audit.json")
@@ -79,7 +80,11 @@ def run_agent(read: Callable[[], tuple[Config, str]], *, once: bool) -> int:
 
     first = read()
     with progress_line(once=once) as progress:
-        runner = _Runner(first, read, lambda config, place: Agent(config, place, once=once, progress=progress))
+
+        def make(config: Config, place: str, inherited: Mapping[str, Input]) -> Agent:
+            return Agent(config, place, once=once, progress=progress, inherited=inherited)
+
+        runner = _Runner(first, read, make)
         with _signals(runner.signalled):
             return runner.run()
 
@@ -91,14 +96,14 @@ class _Runner:
         self,
         first: tuple[Config, str],
         read: Callable[[], tuple[Config, str]],
-        make: Callable[[Config, str], Agent],
+        make: Callable[[Config, str, Mapping[str, Input]], Agent],
     ) -> None:
         self._read, self._make = read, make
         self._lock = threading.Lock()
         self._current = first
         self._next: tuple[Config, str] | None = None
         self._stopped = False
-        self._agent = make(*first)
+        self._agent = make(*first, {})
 
     def run(self) -> int:
         """Run until no reload follows; the exit code of the last agent."""
@@ -123,7 +128,7 @@ class _Runner:
         """Put the next agent in place; returns the configuration before."""
         with self._lock:
             before, self._current = self._current, following
-            self._agent = self._make(*following)
+            self._agent = self._make(*following, self._agent.handed)
             if self._stopped:
                 self._agent.stop()
         return before
@@ -149,7 +154,7 @@ class _Runner:
                 telemetry.configuration_kept(cause="the agent is about to end")
                 return
             self._next = following
-            self._agent.reload()
+            self._agent.reload(following[0])
 
 
 def check_reload(current: Config, following: Config, place: str) -> None:

@@ -28,6 +28,9 @@ SAMPLE: Final = 64 * 1024
 """Bytes on which the format is decided, or what there is after `SAMPLE_WAIT` seconds with at least one line."""
 SAMPLE_WAIT: Final = 1.0
 _TURN: Final = 256 * 1024
+PIPE: Final = 1024 * 1024
+"""Bytes that a pipe holds at the most for a program without privileges (pipe(7)): a writer that never rests must not
+keep an agent from ending."""
 
 
 class StdinInput:
@@ -100,6 +103,22 @@ class StdinInput:
         if self._open and wait is not None and now - self._grown >= wait:
             self._pending += self._framer.release()
         if self._decided(now) and self._pending:
+            yield self._chunk()
+
+    def finish(self) -> Iterator[Chunk]:
+        """Give out everything that is here, as at the end of the stream: nobody can ever read it again.
+
+        That is what is held, and what waits in the pipe. May be called twice.
+        """
+        left = PIPE
+        while self._open and left > 0 and (data := self._read(min(_TURN, left))):
+            left -= len(data)
+            self._take(data)
+        if self._open:
+            self._open = False
+            if self._decided(self._clock.monotonic()):
+                self._end()
+        if self._pending:
             yield self._chunk()
 
     def done(self) -> bool:

@@ -11,6 +11,7 @@ read from the files. What cannot be read is returned as a `Gap`, never skipped i
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections import OrderedDict
@@ -345,7 +346,8 @@ class Reader:
     def _drop(self) -> None:
         handle, self._handle, self._path = self._handle, None, None
         if handle is not None:
-            self._published.fs.close(handle)
+            with contextlib.suppress(OSError):  # nothing was written through it
+                self._published.fs.close(handle)
 
     def close(self) -> None:
         """Close the file; may be called twice."""

@@ -246,12 +246,6 @@ class Journal:
         with self._published.changed:
             return sum(segment.length for segment in self._published.segments)
 
-    @property
-    def bytes_used(self) -> int:
-        """Bytes of all segments."""
-        with self._published.changed:
-            return sum(segment.length for segment in self._published.segments)
-
     def bytes_from(self, seq: int) -> int:
         """Bytes of the frames from `seq` on: exact to the segment, and inside of one in proportion to its frames."""
         with self._published.changed:

@@ -8,7 +8,7 @@ import pytest
 
 from shipper.errors import ConfigError
 from shipper.grouping import Framing
-from shipper.inputs.stdin import StdinInput
+from shipper.inputs.stdin import PIPE, StdinInput
 from tests.tailing import StandingClock, lines
 
 
@@ -226,3 +226,30 @@ def test_empty_lines_decide_nothing(pipe):
     os.write(pipe[1], b"\n\n")
     clock.mono += 5
     assert list(source.read(1000)) == [] and seen == []
+
+
+def test_what_is_held_and_what_waits_in_the_pipe_is_given_out_when_the_agent_stops(pipe):
+    source, _ = make(pipe, framing=lambda name: Framing("multiline", rb"\d"))
+    os.write(pipe[1], b"1 one\n more\n")
+    assert lines(source.read(1000)) == []
+    os.write(pipe[1], b"2 two\n3 unfin")
+    assert lines(source.finish()) == ["1 one\n more", "2 two", "3 unfin"]
+    assert source.cuts() == [(18, 7, "unterminated")]
+    assert source.done()
+    assert lines(source.finish()) == []
+
+
+def test_a_stop_decides_the_format_of_what_is_there(pipe):
+    source, _ = make(pipe, format="auto", decide=lambda sample: "plain" if sample == b"one" else "other")
+    os.write(pipe[1], b"one")
+    assert lines(source.read(1000)) == []
+    chunks = list(source.finish())
+    assert lines(chunks) == ["one"]
+    assert chunks[0].format == "plain"
+
+
+def test_a_writer_that_never_rests_does_not_keep_the_agent_from_stopping(pipe, monkeypatch):
+    source, _ = make(pipe)
+    os.write(pipe[1], b"x")
+    monkeypatch.setattr(source, "_read", lambda count: b"line\n" * (count // 5 + 1))
+    assert sum(len(chunk.records) for chunk in source.finish()) >= PIPE // 5
