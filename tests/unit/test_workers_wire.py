@@ -113,11 +113,12 @@ def test_halving_a_block_ends_at_its_single_lines(text):
 
 
 def test_a_tally_is_what_was_added_since():
-    there, here = Counts(read=10, events=7, extra={"a": 1, "b": 2}), Counts(read=100, extra={"b": 1})
+    there = Counts(read=10, with_events=6, rejected=4, events=7, extra={"a": 1, "b": 2})
+    here = Counts(read=100, with_events=100, extra={"b": 1})
     before = Tally.of(there)
-    there.read, there.events, there.extra = 13, 11, {"a": 1, "b": 5, "c": 1}
+    there.read, there.with_events, there.events, there.extra = 13, 9, 11, {"a": 1, "b": 5, "c": 1}
     Tally.of(there).since(before).add_to(here)
-    assert here == Counts(read=103, events=4, extra={"b": 4, "c": 1})
+    assert here == Counts(read=103, with_events=103, events=4, extra={"b": 4, "c": 1})
 
 
 # -- times -------------------------------------------------------------------------------------------------------------
