@@ -14,6 +14,7 @@ from typing import Any
 from shipper import telemetry
 from shipper.config import JournalSection
 from shipper.delivery import Delivery
+from shipper.errors import DiskError
 from shipper.journal import Frame, Journal
 from shipper.keeper import Keeper
 
@@ -48,6 +49,7 @@ class Backpressure:
         self._journal, self._keeper, self._deliveries, self._section = journal, keeper, deliveries, section
         self._declare = declare
         self.lost: Lost = {name: [(log, low, high) for log, low, high in ranges] for name, ranges in lost.items()}
+        self._refused = ""
         self._declared: dict[str, int] = {}
         """By output: the frame with the newest leaf that tells it what it lost."""
 
@@ -55,7 +57,14 @@ class Backpressure:
         """Give back what every output has and a durable checkpoint covers; `urgent`: before `journal.keep` is over."""
         needed = min((delivery.saved for delivery in self._deliveries), default=self._journal.next_seq)
         urgent = urgent or self._journal.full
-        self._journal.release(needed, checkpoint_seq=self._keeper.checked_seq, urgent=urgent)
+        try:
+            self._journal.release(needed, checkpoint_seq=self._keeper.checked_seq, urgent=urgent)
+        except DiskError as error:  # nothing is lost: it is tried again, and meanwhile the journal is larger
+            if self._refused != str(error):
+                telemetry.release_failed(cause=str(error))
+            self._refused = str(error)
+        else:
+            self._refused = ""
 
     def look(self) -> bool:
         """Make room in a full journal; whether reading has to pause all the same."""

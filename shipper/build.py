@@ -183,6 +183,7 @@ class Lanes:
             max_open_files=section.max_open_files,
             grace=section.grace,
             use_watchdog=not once,
+            ignore_older=section.ignore_older,
         )
 
 
@@ -233,9 +234,13 @@ def _opensearch(section: OpenSearchSection, config: Config, folder: Path) -> Out
 
 
 def _syslog(section: SyslogSection, config: Config, folder: Path) -> Output:
+    del folder
+    if section.transport.startswith("relp"):
+        from shipper.outputs.relp import RelpOutput  # noqa: PLC0415 - loaded where it is used
+
+        return RelpOutput(section, hostname=config.agent.name)
     from shipper.outputs.syslog import SyslogOutput  # noqa: PLC0415 - loaded where it is used
 
-    del folder
     return SyslogOutput(section, hostname=config.agent.name)
 
 

@@ -6,12 +6,13 @@ is configured here and nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 
@@ -86,6 +87,26 @@ def cli() -> None:
     """Fieldtrail ships audit trails: who changed which field, from what to what; sealed, verifiable offline."""
 
 
+class _Unfailing:
+    """A file for log lines. One that cannot be written is dropped: it must not end an agent that keeps events.
+
+    The disk under it may be full, and whoever reads it at the other end of a pipe may have gone.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write, or do not."""
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Flush, or do not."""
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+
 def configure_logging(*, quiet: bool = False) -> None:
     """Logs to standard error: for people on a terminal, JSON otherwise; `quiet`: from warnings on."""
     import logging
@@ -106,7 +127,7 @@ def configure_logging(*, quiet: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     # The client library logs bodies at DEBUG and addresses with credentials at INFO.

@@ -13,20 +13,22 @@ import socket
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from shipper import _groupers, _yaml, grouping
+from shipper._auth import AuthSection, auth_problems
+from shipper._listening import MetricsSection
 from shipper._settings import Bytes, Id, Model, Seconds
 from shipper.errors import ConfigError
 from shipper.patterns import MATCH_SECONDS, compiled
@@ -57,6 +59,10 @@ class AgentSection(Model):
     state_dir: Path = Field(default_factory=_state_home)
     workers: Annotated[int, Field(ge=1, le=32)] = 1
     shutdown_grace: Seconds = 30.0
+    # YAML 1.1 takes a bare `off` for false.
+    confine: Annotated[
+        Literal["auto", "off", "require"], BeforeValidator(lambda value: "off" if value is False else value)
+    ] = "auto"
 
     _names = field_validator("name", "origin")(_no_space)
 
@@ -155,6 +161,7 @@ class FileInputSection(Model):
     scan_interval: Annotated[Seconds, Field(ge=0.05, le=60)] = 1.0
     max_open_files: Annotated[int, Field(ge=4, le=100_000)] = 512
     grace: Seconds = 60.0
+    ignore_older: Seconds | None = None
     keep_original: bool = False
     keep_unmapped: bool = True
     expand: Literal["always", "sensitive", "never"] = "sensitive"
@@ -265,19 +272,6 @@ class TlsSection(Model):
     verify: bool = True
 
 
-class BasicAuth(Model):
-    """User name and password."""
-
-    username: str
-    password: SecretStr
-
-
-class AuthSection(Model):
-    """How the agent shows who it is."""
-
-    basic: BasicAuth | None = None
-
-
 class WhenSection(Model):
     """Which events an output takes; control documents always pass (sealing.md 8)."""
 
@@ -304,6 +298,7 @@ class OpenSearchSection(OutputBase):
     compression: Literal["gzip", "none"] = "gzip"
     timeout: Seconds = 30.0
     batch_bytes: Annotated[Bytes, Field(ge=1000, le=90_000_000)] = 5_000_000
+    concurrency: Annotated[int, Field(ge=1, le=32)] = 8
 
     @field_validator("hosts")
     @classmethod
@@ -314,18 +309,44 @@ class OpenSearchSection(OutputBase):
         return hosts
 
 
+_SCHEME = r"(udp|tcp|tls|relps?)://"
+_PLACE = r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):\d{1,5}"
+
+
 class SyslogSection(OutputBase):
-    """RFC 5424 messages over UDP, TCP or TLS."""
+    """RFC 5424 messages over TLS, RELP, TCP or UDP."""
 
     type: Literal["syslog"]
-    address: Annotated[str, Field(pattern=r"^(udp|tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):\d{1,5}$")]
+    address: Annotated[str, Field(pattern=rf"^({_SCHEME})?{_PLACE}$")]
     format: Literal["rfc5424"] = "rfc5424"
     framing: Literal["octet-counting", "newline"] = "octet-counting"
     control: Literal["full", "notes", "none"] = "notes"
     facility: Annotated[int, Field(ge=0, le=23)] = 13
     max_bytes: Annotated[Bytes, Field(ge=480, le=1_000_000)] | None = None
+    window: Annotated[int, Field(ge=1, le=1000)] = 128
     tls: TlsSection = TlsSection()
     timeout: Seconds = 10.0
+
+    @field_validator("address")
+    @classmethod
+    def _tls_unless_said(cls, address: str) -> str:
+        return address if "://" in address else f"tls://{address}"
+
+    @property
+    def transport(self) -> str:
+        """`udp`, `tcp`, `tls`, `relp` or `relps`."""
+        return self.address.partition("://")[0]
+
+    @model_validator(mode="after")
+    def _of_its_transport(self) -> SyslogSection:
+        for name, transports in (
+            ("tls", ("tls", "relps")),
+            ("framing", ("tls", "tcp")),
+            ("window", ("relps", "relp")),
+        ):
+            if name in self.model_fields_set and self.transport not in transports:
+                raise ValueError(f"{name}: only for {':// and '.join(transports)}:// addresses")
+        return self
 
 
 class RotateSection(Model):
@@ -366,6 +387,7 @@ class Config(Model):
     agent: AgentSection = Field(default_factory=AgentSection)
     seal: SealSection = SealSection()
     journal: JournalSection = JournalSection()
+    metrics: MetricsSection | None = None
     privacy: PrivacySection | None = None
     inputs: tuple[InputSection, ...] = ()
     formats: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")], FormatSection] = Field(
@@ -418,12 +440,11 @@ def _known_keys(location: tuple[int | str, ...], document: Any) -> list[str]:
     names = [part for part in location[:-1] if isinstance(part, str)]
     if len(names) >= 2 and (names[0], names[1]) in by_type:
         model = by_type[(names[0], names[1])]
-    elif names and names[0] in {"agent", "seal", "journal", "privacy"}:
-        model = {"agent": AgentSection, "seal": SealSection, "journal": JournalSection, "privacy": PrivacySection}[
-            names[0]
-        ]
     elif names and names[0] == "formats":
         model = FormatSection
+    elif names and names[0] in Config.model_fields:
+        kind = Config.model_fields[names[0]].annotation
+        model = next(one for one in (*get_args(kind), kind, Config) if isinstance(one, type) and issubclass(one, Model))
     del document
     return [info.alias or name for name, info in model.model_fields.items()]
 
@@ -508,6 +529,8 @@ def cross_check(config: Config) -> list[tuple[str, str]]:
                 file = getattr(tls, key)
                 if file is not None and not os.access(file, os.R_OK):
                     problems.append((f"outputs[{i}].tls.{key}", f"cannot read {file}"))
+        if output.type == "opensearch":
+            problems += auth_problems(f"outputs[{i}].auth", output.auth)
         if output.type == "file" and output.path.is_dir():
             problems.append((f"outputs[{i}].path", f"{output.path} is a directory; name a file in it"))
     return problems

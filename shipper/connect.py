@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -36,10 +37,21 @@ def remarks(config: Config) -> Iterator[str]:
                 yield f"{where}: UDP loses messages without a word; what arrives there cannot be verified alone"
             elif output.control == "none":
                 yield f"{where}: without control documents what arrives there cannot be verified alone"
-        if isinstance(output, OpenSearchSection) and not output.tls.verify:
+            if output.transport not in {"tls", "relps"} and not _stays_here(output):
+                yield f"{where}: {output.transport}:// is not encrypted: anybody in between can read and change it"
+        if isinstance(output, OpenSearchSection | SyslogSection) and not output.tls.verify:
             yield f"{where}: tls.verify is off: anybody in between can read and change what is sent"
         if output.when is not None:
             yield f"{where}: `when` is set: verification will say `filtered` for what it leaves out"
+
+
+def _stays_here(section: SyslogSection) -> bool:
+    """Whether an address is that of this machine, as far as its text tells."""
+    host = section.address.partition("://")[2].rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def steps(config: Config) -> Iterator[Step]:
@@ -76,9 +88,11 @@ def steps(config: Config) -> Iterator[Step]:
 
 
 def _syslog(part: str, section: SyslogSection) -> Iterator[Step]:
-    from shipper.outputs.syslog import explain, split_address, tls_context  # noqa: PLC0415 - loaded where it is used
+    from shipper.outputs._relp_session import Session  # noqa: PLC0415 - loaded where it is used
+    from shipper.outputs._syslog_target import SECURE, Target, explain  # noqa: PLC0415 - loaded where it is used
 
-    transport, host, port = split_address(section)
+    target = Target(section)
+    transport, host, port = target.transport, target.host, target.port
     kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
     try:
         found = socket.getaddrinfo(host, port, type=kind)
@@ -89,19 +103,30 @@ def _syslog(part: str, section: SyslogSection) -> Iterator[Step]:
     if transport == "udp":
         return
     try:
-        connection = socket.create_connection((host, port), timeout=section.timeout)
+        socket.create_connection((host, port), timeout=section.timeout).close()
     except OSError as error:
         yield Step(part, "connect", ok=False, detail=explain(error), hint=f"nc -vz {host} {port}")
         return
-    with connection:
-        yield Step(part, "connect", ok=True, detail=f"{host}:{port}")
-        if transport != "tls":
-            return
-        try:
-            context = tls_context(section.tls, section.id)
-            with context.wrap_socket(connection, server_hostname=section.tls.server_name or host) as secured:
-                trusted = "certificate trusted" if section.tls.verify else "certificate not checked"
-                yield Step(part, "TLS", ok=True, detail=f"{secured.version()}, {trusted}")
-        except OSError as error:
-            hint = f"openssl s_client -connect {host}:{port} -showcerts"
-            yield Step(part, "TLS", ok=False, detail=explain(error), hint=hint)
+    yield Step(part, "connect", ok=True, detail=f"{host}:{port}")
+    if transport == "tcp":
+        return
+    try:
+        stream = target.connect()
+    except OSError as error:
+        hint = f"openssl s_client -connect {host}:{port} -showcerts"
+        yield Step(part, "TLS" if transport in SECURE else "connect", ok=False, detail=explain(error), hint=hint)
+        return
+    if transport in SECURE:
+        trusted = "certificate trusted" if section.tls.verify else "certificate not checked"
+        yield Step(part, "TLS", ok=True, detail=f"{stream.version()}, {trusted}")
+    if transport == "tls":
+        stream.close()
+        return
+    try:
+        session = Session.open(stream, section.timeout, 1)
+    except OSError as error:
+        hint = f'rsyslog on {host}: module(load="imrelp") input(type="imrelp" port="{port}")'
+        yield Step(part, "RELP", ok=False, detail=explain(error), hint=hint)
+        return
+    yield Step(part, "RELP", ok=True, detail=session.software or "the receiver gives no name")
+    session.close()

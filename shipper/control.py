@@ -22,6 +22,8 @@ from shipper.errors import UnavailableError
 from shipper.model import Event
 
 _TAP_DEPTH = 1000
+_ANSWER = 10.0
+"""Seconds for a status; it is a matter of milliseconds."""
 
 
 class ControlServer(threading.Thread):
@@ -37,7 +39,7 @@ class ControlServer(threading.Thread):
 
     def begin(self) -> None:
         """Bind and start; a path too long for a socket is reported and the agent goes on without."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # what is in the way makes `bind` fail, which is told
             self._path.unlink()
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -118,22 +120,38 @@ class ControlServer(threading.Thread):
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # a disk that may not be written any more must not fail the end
                 self._path.unlink()
 
 
-def ask(folder: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Send one request to the agent of a state folder and yield its answers; `UnavailableError` when none runs."""
+def ask(folder: Path, request: dict[str, Any], *, timeout: float | None = None) -> Iterator[dict[str, Any]]:
+    """Send one request to the agent of a state folder and yield its answers.
+
+    `UnavailableError` when none runs, or where it says nothing for `timeout` seconds.
+    """
     path = folder / "control.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
         try:
             connection.connect(str(path))
+            connection.sendall(orjson.dumps(request) + b"\n")
+            with connection.makefile("rb") as lines:
+                for line in lines:
+                    if line.strip():
+                        yield orjson.loads(line)
+        except TimeoutError:
+            raise UnavailableError(
+                "ask the running agent", str(path), f"no answer within {timeout:g} s", "fieldtrail status, again"
+            ) from None
         except OSError as error:
             raise UnavailableError(
                 "ask the running agent", str(path), error.strerror or str(error), "fieldtrail run"
             ) from None
-        connection.sendall(orjson.dumps(request) + b"\n")
-        with connection.makefile("rb") as lines:
-            for line in lines:
-                if line.strip():
-                    yield orjson.loads(line)
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    """The running agent's figures; `UnavailableError` where there is none, or none that answers."""
+    answer = next(ask(folder, {"cmd": "status"}, timeout=_ANSWER), None)
+    if answer is None:
+        raise UnavailableError("ask the running agent", str(folder), "it gave no answer", "fieldtrail status, again")
+    return answer

@@ -10,7 +10,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,6 +106,19 @@ class Account(NamedTuple):
         return 0 if self.base is None else max(0, total - self.upto) + self.left
 
 
+class _Flushed(NamedTuple):
+    """Where an output last was certain of all that it had been given. `settled`: documents kept up to there."""
+
+    seq: int
+    state: Mapping[str, Any]
+    counts: OutputCounts
+    settled: int | None = None
+
+
+class _UnsureError(Exception):
+    """What was delivered since the last flush may be lost: the output could not sync it."""
+
+
 class Cursor:
     """`cursors/<output>`: the next frame to deliver and the output's own state, replaced atomically."""
 
@@ -174,6 +187,9 @@ class Delivery(threading.Thread):
         # Documents kept before this run's first frame, unknown until that frame is read; and up to the last frame read.
         self._base: int | None = None
         self._seen = 0
+        self._settled: int | None = None
+        """Documents kept up to the end of the last frame delivered."""
+        self._flushed = _Flushed(seq, self._state, OutputCounts())
         self._held: Frame | Gap | None = None
         self._saved_at = clock.monotonic()
         self._unsaved = False
@@ -206,27 +222,55 @@ class Delivery(threading.Thread):
         if not (self._agree() and self._note_beginning()):
             return
         while not self._stop_now.is_set():
-            item = self._held or self._reader.read(timeout=0.25)
-            self._held = None
-            if item is None:
-                self._maybe_save(idle=True)
+            try:
+                self._turn()
+            except _UnsureError:
+                self._begin_again()
+
+    def _turn(self) -> None:
+        """Deliver what is there next, if anything is."""
+        item = self._held or self._reader.read(timeout=0.25)
+        self._held = None
+        if item is None:
+            self._maybe_save(idle=True)
+            return
+        if isinstance(item, Gap):
+            telemetry.frames_missing(
+                output=self.output.id, first=item.first_seq, last=item.last_seq, reason=item.reason
+            )
+            self.counts.lost_frames += item.last_seq - item.first_seq + 1
+            self.seq = item.last_seq + 1
+            return
+        last, runs = self._merged(item)
+        documents = self._filtered(Documents(runs))
+        self._publish(len(documents), item)
+        if not self._deliver(last, documents):
+            return
+        self._publish(0, last)
+        self.seq, self._settled = last.seq + 1, last.meta["total"]
+        self.progress = self._clock.monotonic()
+        self._maybe_save(idle=False)
+
+    def _begin_again(self) -> None:
+        """Go back to the last flush and open the output anew: it is given once more what it may have lost."""
+        self.output.close()
+        self._reader.close()
+        seq, state, counts, settled = self._flushed
+        self._reader, self._held, self.seq, self._settled = self._journal.reader(seq), None, seq, settled
+        self._seen = (self._base or 0) if settled is None else settled
+        for name in ("delivered", "dead_lettered", "filtered", "dropped", "lost_frames"):
+            setattr(self.counts, name, getattr(counts, name))
+        self._publish(0)
+        wait = FIRST_WAIT
+        while not self._stop_now.wait(wait):
+            try:
+                self.output.open(state)
+            except FieldtrailError as error:
+                wait = min(wait * 2, LONGEST_WAIT)
+                self._failing(str(error), wait)
                 continue
-            if isinstance(item, Gap):
-                telemetry.frames_missing(
-                    output=self.output.id, first=item.first_seq, last=item.last_seq, reason=item.reason
-                )
-                self.counts.lost_frames += item.last_seq - item.first_seq + 1
-                self.seq = item.last_seq + 1
-                continue
-            last, runs = self._merged(item)
-            documents = self._filtered(Documents(runs))
-            self._publish(len(documents), item)
-            if not self._deliver(last, documents):
-                return
-            self._publish(0, last)
-            self.seq = last.seq + 1
-            self.progress = self._clock.monotonic()
-            self._maybe_save(idle=False)
+            telemetry.output_begun_again(output=self.output.id)
+            return
 
     def _note_beginning(self) -> bool:
         """Save what the output has begun (a file) before anything goes into it; False when told to stop before that.
@@ -364,6 +408,7 @@ class Delivery(threading.Thread):
                 pause = receipt.retry_after if receipt.retry_after is not None else wait * self._rng.random()
                 pause = min(max(pause, 0.02), LONGEST_WAIT)
                 self._failing(receipt.error, pause)
+                self._stop_if_unsure()
                 wait = min(wait * 2, LONGEST_WAIT)
                 if self._stop_now.wait(pause):
                     return False
@@ -450,10 +495,16 @@ class Delivery(threading.Thread):
             except (DiskError, OSError) as error:
                 self._unsaved = True
                 self._failing(str(error), SAVE_EVERY)
+                self._stop_if_unsure()
+
+    def _stop_if_unsure(self) -> None:
+        if getattr(self.output, "unsure", False):
+            raise _UnsureError
 
     def _save(self) -> None:
         seq = self.confirmed()
         self._state = dict(self.output.flush())
+        self._flushed = _Flushed(self.seq, self._state, replace(self.counts), self._settled)
         self._cursor.save(seq, self._state)
         self.saved = seq
         if self._unsaved:

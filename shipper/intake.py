@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from shipper import build, telemetry
 from shipper.clock import Clock
-from shipper.framing import Block, size_of
+from shipper.framing import size_of
 from shipper.logbook import Identity
-from shipper.model import Chunk, Event, Input, Record
+from shipper.model import Chunk, Event, Input
 from shipper.pipeline import Lane, Lines
 from shipper.processor import Processor
 from shipper.workers.crew import Crew
@@ -150,7 +150,7 @@ class Intake:
                 lines.append(part)
                 self._report(part.problems)
             read = size_of(oldest.records)
-            self._count(oldest, read)
+            self._count(oldest, read, parts)
             left -= read
             self._growth = max(1.0, sum(part.size for part in parts) / max(1, read))
             positions[oldest.stream] = {"input": oldest.input, **oldest.position}
@@ -185,12 +185,15 @@ class Intake:
             return [self._processor.process(chunk, tap)]
         return self._crew.next(tap, wait) if wait > 0 else None
 
-    def _count(self, chunk: Chunk, size: int) -> None:
+    def _count(self, chunk: Chunk, size: int, parts: Sequence[Lines]) -> None:
         """Bring the account of a chunk's input up to date: the chunk was taken, and its lanes have counted it."""
         before = self.accounts[chunk.input]
+        # A block for another process is not cut here; what it says of its lines is what gets sealed.
+        own = self._crew is None
+        read = len(chunk.records) if own else sum(part.source["lines"] for part in parts)
         counts = [lane.counts for (name, _), lane in self.lanes.items() if name == chunk.input]
         self.accounts[chunk.input] = Account(
-            before.read + (len(chunk.records) if self._crew is None else _lines(chunk.records)),
+            before.read + read,
             before.bytes + size,
             sum(count.with_events for count in counts),
             sum(count.rejected for count in counts),
@@ -248,12 +251,3 @@ class Intake:
         for source in self.inputs:
             for path, offset, length in getattr(source, "left", list)():
                 telemetry.line_left(input_id=source.id, path=path, offset=offset, length=length)
-
-
-def _lines(records: Sequence[Record]) -> int:
-    """How many records; of a block that another process has cut without cutting it here, if no line in it is empty."""
-    if isinstance(records, Block):
-        data = records.data
-        if data[0] not in b"\r\n" and b"\n\n" not in data and b"\n\r" not in data:
-            return data.count(b"\n")
-    return len(records)

@@ -96,6 +96,8 @@ class Keeper:
             try:
                 self._write(frame)
             except BaseException as error:  # noqa: BLE001 - it ends the agent, by way of the thread that hands over
+                if isinstance(error, DiskError):
+                    telemetry.journal_given_up(cause=str(error), hint=error.hint)
                 self._failure = error
             with self._changed:
                 self._frame = None

@@ -246,6 +246,12 @@ class Input(Protocol):
         """Release everything; may be called twice."""
 
 
+READ_PARTS = ("with_events", "rejected", "no_change", "filtered", "deduplicated")
+"""Conservation, per input: the records read are the sum of these."""
+KEPT_PARTS = ("delivered", "dead_lettered", "filtered", "dropped", "pending")
+"""Conservation, per output: the documents kept for it are the sum of these."""
+
+
 @dataclass(slots=True)
 class Counts:
     """Conservation, per input: read = with_events + rejected + no_change + filtered + deduplicated."""

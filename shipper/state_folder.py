@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shipper.errors import ConfigError, UnavailableError
+from shipper.seal.keys import IDENTITY
 
 _HINT = "set agent.state_dir, or check its owner"
 
@@ -17,7 +18,10 @@ def prepare_folder(folder: Path) -> bool:
     """Create the state folder (0700); True when it holds nothing yet, so that a first key may be made."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = {item.name for item in folder.iterdir()} - {"lock"}
+        # `lost+found`: the folder is a file system of its own.
+        names = {item.name for item in folder.iterdir()} - {"lock", "lost+found"}
+        if names == {"keys"} and not (folder / "keys" / IDENTITY).exists():
+            names.clear()  # the first start was killed before it had a key
     except OSError as error:
         cause = "not a directory" if isinstance(error, FileExistsError) else error.strerror or str(error)
         raise ConfigError("open the state folder", str(folder), cause, _HINT) from None

@@ -186,3 +186,78 @@ def configuration_changed(*, place: str) -> None:
 def control_failed(*, cause: str) -> None:
     """The control socket cannot serve."""
     _log.warning("control socket not available", cause=cause)
+
+
+def output_denied(*, output: str, cause: str) -> None:
+    """A destination does not accept the agent's credential or its rights; told once, nothing is lost meanwhile."""
+    _log.error("output waits for a person: credential or rights not accepted", output=output, cause=cause)
+
+
+def metrics_failed(*, cause: str) -> None:
+    """A page of the metrics endpoint could not be made; the agent goes on. Told once."""
+    _log.warning("metrics not available", cause=cause, hint="report it")
+
+
+def agent_confined(*, read: list[str], write: list[str]) -> None:
+    """The kernel holds the agent to these paths, and to what Python and the system's libraries read."""
+    _log.info("confined to its files (Landlock)", read=read, write=write)
+
+
+def agent_not_confined(*, cause: str) -> None:
+    """The kernel cannot confine the agent, and `agent.confine: auto` does not ask for it."""
+    _log.debug("not confined to its files", cause=cause)
+
+
+def confinement_outgrown(*, path: str) -> None:
+    """A path that the agent needs came, or was replaced, after it was confined: it starts anew in the same process."""
+    _log.info("confinement: starting anew to reach a path that is new", path=path)
+
+
+def release_failed(*, cause: str) -> None:
+    """The disk does not let go of a segment that nobody needs any more; it is tried again. Told once per cause."""
+    _log.warning("journal: segment not deleted, will try again", cause=cause)
+
+
+def journal_given_up(*, cause: str, hint: str) -> None:
+    """The agent ends because the disk does not keep a frame; nothing of it was acknowledged, the next start goes on."""
+    _log.error("journal: frame not kept, the agent ends", cause=cause, hint=hint)
+
+
+def watch_refused(*, directory: str, cause: str) -> None:
+    """The system does not tell of changes in a directory; it is looked at instead. Told once per cause."""
+    _log.warning(
+        "directory not watched, it is scanned instead",
+        directory=directory,
+        cause=cause,
+        hint="sysctl fs.inotify" if "inotify" in cause else "ls -ld " + directory,
+    )
+
+
+def watch_overflowed() -> None:
+    """The kernel dropped hints of changes; a scan finds what they were about. Told once."""
+    _log.warning(
+        "inotify queue overflowed, hints were lost, scanning instead", hint="sysctl fs.inotify.max_queued_events"
+    )
+
+
+def line_cut(*, input_id: str, path: str, offset: int, length: int, why: str) -> None:
+    """A record is no whole line: `long`, its first bytes only, or `unterminated`. Told once per file and reason."""
+    if why == "long":
+        _log.error(
+            "line longer than the limit, its first part is given out",
+            input=input_id,
+            path=path,
+            offset=offset,
+            length=length,
+        )
+    else:
+        _log.warning(
+            "last line has no line end, given out as it is", input=input_id, path=path, offset=offset, length=length
+        )
+
+
+def output_begun_again(*, output: str) -> None:
+    """A destination on this machine could not sync what it was given, and gets it once more in a new file."""
+    _log.warning(
+        "output begun again after a sync that failed: it is given once more what was not synced", output=output
+    )

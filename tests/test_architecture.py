@@ -34,6 +34,7 @@ PURE = {
     "shipper.formats",
     "shipper.journal.format",
     "shipper.outputs._bulk",
+    "shipper.outputs._opensearch_pace",
     "shipper.seal.canonical",
     "shipper.seal.checkpoint",
     "shipper.seal.note",

@@ -279,9 +279,12 @@ def journal_check(config_path: Path | None, as_json: bool) -> None:  # noqa: FBT
     """Read every frame; exit 1 if anything is damaged. Changes nothing, may run beside the agent."""
     from shipper.fs import RealFs
     from shipper.journal import check
+    from shipper.recover import Watermark
 
     config, _ = configuration(config_path)
-    sys.exit(_print_journal(check(config.agent.state_dir / "journal", RealFs()), as_json=as_json))
+    folder = config.agent.state_dir
+    mark = Watermark.load(folder / "checkpoint")
+    sys.exit(_print_journal(check(folder / "journal", RealFs()), mark, as_json=as_json))
 
 
 @journal.command("repair")
@@ -291,6 +294,7 @@ def journal_repair(config_path: Path | None, as_json: bool) -> None:  # noqa: FB
     """Cut an unfinished tail and set damaged bytes aside; good frames are not touched. The agent must be stopped."""
     from shipper.fs import RealFs
     from shipper.journal import repair
+    from shipper.recover import Watermark
     from shipper.state_folder import lock
 
     config, _ = configuration(config_path)
@@ -298,15 +302,23 @@ def journal_repair(config_path: Path | None, as_json: bool) -> None:  # noqa: FB
     if not (folder / "journal").is_dir():
         raise UsageError("repair the journal", str(folder / "journal"), "no such folder", "fieldtrail status")
     with lock(folder):
-        sys.exit(_print_journal(repair(folder / "journal", RealFs()), as_json=as_json))
+        mark = Watermark.load(folder / "checkpoint")
+        sys.exit(_print_journal(repair(folder / "journal", RealFs()), mark, as_json=as_json))
 
 
-def _print_journal(report: Any, *, as_json: bool) -> int:
+def _print_journal(report: Any, mark: Any, *, as_json: bool) -> int:
+    """Print what was found; 1 if anything is damaged or missing.
+
+    `mark`: the newest checkpoint by its own file, read before the journal. Frames that are missing at the end leave no
+    trace in the journal itself.
+    """
+    last = report.last_seq
+    cut_off = mark is not None and (last is None or mark.seq > last)
     if as_json:
         print_json(
             {
                 "folder": str(report.folder),
-                "ok": not report.damage and not report.torn,
+                "ok": not report.damage and not report.torn and not cut_off,
                 "segments": [
                     {"path": str(s.path), "first_seq": s.first_seq, "last_seq": s.last_seq} for s in report.segments
                 ],
@@ -318,26 +330,40 @@ def _print_journal(report: Any, *, as_json: bool) -> int:
                         "length": d.length,
                         "first_seq": d.first_seq,
                         "last_seq": d.last_seq,
+                        "reason": d.reason,
                     }
                     for d in report.damage
                 ],
+                "foreign": [str(path) for path in report.foreign],
+                "checkpoint_seq": None if mark is None else mark.seq,
                 "changed": list(report.changed),
             }
         )
-    else:
-        for segment in report.segments:
-            click.echo(f"{segment.path}: frames {segment.first_seq}-{segment.last_seq}")
-        for line in report.changed:
-            click.echo(f"changed: {line}")
-        if report.torn:
-            click.echo(
-                f"{report.torn_path}: {report.torn} bytes of an unfinished frame at the end (acknowledged to nobody)"
-            )
-        for damage in report.damage:
-            frames = "" if damage.first_seq is None else f", frames {damage.first_seq}-{damage.last_seq}"
-            click.echo(f"DAMAGED {damage.path}: {damage.length} bytes at {damage.offset}{frames}")
-        click.echo("damaged" if report.damage else f"ok: {len(report.segments)} segment(s)")
-    return 1 if report.damage else 0
+        return 1 if report.damage or cut_off else 0
+    for segment in report.segments:
+        frames = f"frames {segment.first_seq}-{segment.last_seq}" if segment.frames else "no readable frame"
+        click.echo(f"{segment.path}: {frames}")
+    for path in report.foreign:
+        click.echo(f"{safe(str(path))}: not a file of the journal, left alone")
+    for line in report.changed:
+        click.echo(f"changed: {line}")
+    if report.torn:
+        click.echo(
+            f"{report.torn_path}: {report.torn} bytes of an unfinished frame at the end (acknowledged to nobody)"
+        )
+    for damage in report.damage:
+        frames = f"frames {damage.first_seq}-{damage.last_seq} are lost" if damage.frames > 0 else "no frame is lost"
+        click.echo(f"DAMAGED {damage.path}: {damage.length} bytes at {damage.offset}, {frames} ({damage.reason})")
+    if cut_off:
+        ends = "is empty" if last is None else f"ends at frame {last}"
+        click.echo(f"DAMAGED {report.folder}: the journal {ends}, the newest checkpoint stood in frame {mark.seq}")
+    if not report.damage and not cut_off:
+        click.echo(f"ok: {len(report.segments)} segment(s)")
+        return 0
+    click.echo("damaged" if report.needs_repair else "damaged, and nothing is left to repair: what is lost stays lost")
+    if report.needs_repair:
+        click.echo("hint: stop the agent, then: fieldtrail journal repair", err=True)
+    return 1
 
 
 # -- dead letters ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shipper.errors import DiskError
 from shipper.fs import write_all
 from shipper.journal import format as codec
 from shipper.journal.reader import Damage, Rest, Segment, SegmentFile, list_segments, pieces
@@ -92,8 +93,8 @@ def recover(folder: Path, fs: Fs, clock: Clock, *, floor: int, scan_from: int) -
 
     `floor` is the furthest cursor of any output: if the good frames end below it, frames that were already delivered
     are gone. Then nothing is cut, the loss is reported, and numbering goes on at `floor`. Segments wholly below
-    `scan_from` are not verified (unless the state is looked for in them). Raises `OSError`, and `CorruptError` for a
-    segment of another format version.
+    `scan_from` are not verified (unless the state is looked for in them). Raises `OSError`, `DiskError` for
+    a segment that cannot be read, and `CorruptError` for one of another format version.
     """
     files, foreign = list_segments(folder, fs)
     fs.fsync_dir(folder)  # what an earlier process named or deleted without living to sync it
@@ -165,7 +166,8 @@ def recover(folder: Path, fs: Fs, clock: Clock, *, floor: int, scan_from: int) -
 
 def _look(one: _Found, fs: Fs, *, verify: bool, metas: bool) -> None:
     """Fill in what the segment holds; without `verify` only its header."""
-    handle = fs.open_read(one.file.path)
+    path = one.file.path
+    handle = fs.open_read(path)
     try:
         for piece in pieces(fs, handle, one.file, one.size):
             if isinstance(piece, codec.SegmentHeader):
@@ -184,7 +186,10 @@ def _look(one: _Found, fs: Fs, *, verify: bool, metas: bool) -> None:
                         one.metas.append((seq, codec.decode_meta(piece.header, piece.payload)))
                     except codec.FormatError as error:
                         length = piece.end - piece.offset
-                        one.damage.append(Damage(one.file.path, piece.offset, length, seq, seq, str(error)))
+                        one.damage.append(Damage(path, piece.offset, length, seq, seq, str(error)))
+    except OSError as error:
+        hint = f"dmesg | tail; if the disk has lost it for good, and its frames with it: mv {path} {path}.unreadable"
+        raise DiskError("read journal", str(path), error.strerror or str(error), hint) from error
     finally:
         fs.close(handle)
 

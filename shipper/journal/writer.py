@@ -89,6 +89,8 @@ class Journal:
         self._releasing = threading.Lock()
         self._active: _Active | None = None
         self._sync_failures = 0
+        self._deleted = False
+        """A segment's name is gone and may come back: the folder was not synced since."""
 
     @classmethod
     def open(
@@ -209,14 +211,19 @@ class Journal:
                     if age < self._keep_seconds and not urgent:
                         return freed
                 try:
+                    # Each deletion is made durable before the next, so that a power cut cannot leave a hole.
+                    if self._deleted:
+                        self._fs.fsync_dir(self._folder)
+                        self._deleted = False
                     with contextlib.suppress(FileNotFoundError):
                         self._fs.unlink(oldest.path)
+                    self._deleted = True
                     with self._published.changed:
                         self._published.segments.remove(oldest)
                         self._published.forget(following.first_seq)
                         freed += oldest.length
-                    # Each deletion is made durable before the next, so that a power cut cannot leave a hole.
                     self._fs.fsync_dir(self._folder)
+                    self._deleted = False
                 except OSError as error:
                     raise _translated("delete journal segment", oldest.path, error) from error
 

@@ -33,6 +33,10 @@ ONE_EACH: Final = "took,errors,items.*.status,items.*.error,items.*._index"
 LONG_PAUSE: Final = 60.0
 """Seconds to wait where a person has to act first."""
 
+CLOCK_IS_OFF: Final = "the signature's time is not the server's: the clock of this machine is off (403)"
+_CLOCK: Final = re.compile(rb"Signature expired|Signature not yet current|RequestTimeTooSkewed")
+_PRESSED: Final = frozenset({408, 429, 503, 504})
+
 MOST_DOCUMENTS: Final = 5_000
 SYSTEMIC_AT: Final = 20
 """From this many documents on, the same refusal for more than half of them is no fault of the documents."""
@@ -51,6 +55,11 @@ class Answer(NamedTuple):
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
             return None
+
+
+def clock_is_off(answer: Answer) -> bool:
+    """Whether AWS refuses a signature for its time."""
+    return _CLOCK.search(answer.body[:2000]) is not None
 
 
 # -- what is sent ------------------------------------------------------------------------------------------------------
@@ -296,6 +305,10 @@ class Reply(NamedTuple):
     uncertain: bool = False
     type: str = ""
     reason: str = ""
+    pressed: bool = False
+    """The server asks for less at once."""
+    denied: bool = False
+    """It does not accept who we are, or we may not write."""
 
 
 def read_reply(answer: Answer, count: int) -> Reply:
@@ -311,8 +324,11 @@ def read_reply(answer: Answer, count: int) -> Reply:
     content = answer.json()
     kind, reason = error_of(content.get("error")) if isinstance(content, dict) else ("unknown", "")
     wait = retry_after(answer.headers)
+    pressed = status in _PRESSED
     if status == 401:
-        return Reply(Kind.RETRY, error="wrong user name or password (401)", pause=wait or LONG_PAUSE)
+        return Reply(Kind.RETRY, error="wrong user name or password (401)", pause=wait or LONG_PAUSE, denied=True)
+    if status == 403 and clock_is_off(answer):
+        return Reply(Kind.RETRY, error=f"{CLOCK_IS_OFF} (hint: timedatectl status)", pause=LONG_PAUSE, denied=True)
     if status == 400:
         fate, cause = _failure(status, kind, reason)
         if fate is Fate.REFUSED:
@@ -323,7 +339,8 @@ def read_reply(answer: Answer, count: int) -> Reply:
     if status in {403, 408, 425, 429} or status >= 500:
         fate, cause = _failure(status, kind, reason)
         pause = wait if wait is not None or fate is Fate.RETRY else LONG_PAUSE
-        return Reply(Kind.RETRY, error=cause, pause=pause, uncertain=status >= 500 or status == 408)
+        uncertain, denied = status >= 500 or status == 408, status == 403 and kind not in _BLOCKED
+        return Reply(Kind.RETRY, error=cause, pause=pause, uncertain=uncertain, pressed=pressed, denied=denied)
     return Reply(Kind.RETRY, error=f"no _bulk at this address ({status})", pause=LONG_PAUSE)
 
 
@@ -346,7 +363,12 @@ def _read_items(answer: Answer, count: int) -> Reply:
         if read is None:
             return Reply(Kind.RETRY, error="an item of the bulk answer cannot be read", uncertain=True)
         verdicts.append(read)
-    return Reply(Kind.ITEMS, verdicts)
+    return Reply(
+        Kind.ITEMS,
+        verdicts,
+        pressed=any(one.status in _PRESSED for one in verdicts),
+        denied=any(one.status == 403 and one.type not in _BLOCKED for one in verdicts),
+    )
 
 
 _PLAIN = re.compile(rb'\{"took":(?:0|[1-9]\d{0,14}),"errors":false,"items":\[\{')

@@ -2,21 +2,20 @@
 
 opensearch-py is used for its connections: pools, TLS, addresses. Its transport is passed by: it hides status, headers
 and bytes of an answer and repeats requests on terms of its own. What is added here: one total deadline per request (a
-socket timeout starts anew with every byte that drips in), failover between hosts where nothing was sent yet, and one
-translation of exceptions.
+socket timeout starts anew with every byte that drips in, and does not hold while a name is looked up), failover
+between hosts where nothing was sent yet, credentials that are read again, and one translation of exceptions.
 """
 
 from __future__ import annotations
 
-import base64
 import logging
 import socket
-import ssl
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 import structlog
@@ -24,24 +23,44 @@ import urllib3
 from opensearchpy.connection.http_urllib3 import Urllib3HttpConnection
 from opensearchpy.exceptions import OpenSearchException, OpenSearchWarning
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError
 
+from shipper._auth import AuthSection
 from shipper.config import OpenSearchSection, TlsSection
 from shipper.errors import UnavailableError, UsageError
 from shipper.outputs._bulk import Answer
-from shipper.outputs._opensearch_errors import NoAnswerError, explain, no_answer
-from shipper.outputs._opensearch_sender import Sender
-from shipper.outputs._opensearch_tls import tls_context
-from shipper.outputs._watch import Watch
+from shipper.outputs._opensearch_auth import Credentials, basic, credentials_of, secret_in
+from shipper.outputs._opensearch_checks import check_server, check_templates
+from shipper.outputs._opensearch_errors import DeniedError, NoAnswerError, explain, is_denied, no_answer, op_of
+from shipper.outputs._opensearch_hosts import OPEN_AT, Hosts
+from shipper.outputs._opensearch_tls import Contexts
+from shipper.outputs._watch import Watch, in_time
 
 JSON: Final = {"content-type": "application/json"}
 _ANY_STATUS: Final = range(1000)
 _DEFAULT_TIMEOUT: Final = 60.0
+_ELSEWHERE: Final = frozenset({502, 503, 504})
+"""What one host may say and another one not: it has lost the others, or what stands before it has lost it."""
+_PROBE_SECONDS: Final = 2.0
+"""How long a host that failed may take to say its name while another one is well."""
 
 
 class _Watched(HTTPConnection):
-    def __init__(self, *args: Any, watch: Watch, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, watch: Watch, contexts: Contexts | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._watch = watch
+        self._watch, self._contexts = watch, contexts
+
+    def _new_conn(self) -> socket.socket:
+        if _is_address(self._dns_host):
+            made = super()._new_conn()
+        else:
+            # Nothing interrupts the look-up of a name, and a name may stand for many addresses.
+            try:
+                made = in_time(super()._new_conn, self._watch.left(), socket.socket.close)
+            except TimeoutError:
+                raise ConnectTimeoutError(self, "no connection in time") from None
+        self._watch.socket = made
+        return made
 
     def connect(self) -> None:
         super().connect()
@@ -53,14 +72,25 @@ class _Watched(HTTPConnection):
 
 
 class _WatchedTls(_Watched, HTTPSConnection):
-    pass
+    def connect(self) -> None:
+        assert self._contexts is not None, "a pool of TLS connections has contexts"
+        self.ssl_context = self._contexts.current()
+        super().connect()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class _Wire(Urllib3HttpConnection):
     """One host's connections."""
 
-    def __init__(self, *, watch: Watch, server_name: str | None, **kwargs: Any) -> None:
-        self._watch, self._server_name = watch, server_name
+    def __init__(self, *, watch: Watch, contexts: Contexts | None, server_name: str | None, **kwargs: Any) -> None:
+        self._watch, self._contexts, self._server_name = watch, contexts, server_name
         super().__init__(**kwargs)
 
     def _create_urllib3_pool(self) -> None:
@@ -68,69 +98,86 @@ class _Wire(Urllib3HttpConnection):
         pool: Any = self.pool
         pool.ConnectionCls = _WatchedTls if self.use_ssl else _Watched
         pool.conn_kw["watch"] = self._watch
+        pool.conn_kw["contexts"] = self._contexts
         if self.use_ssl and self._server_name:
             pool.conn_kw["server_hostname"] = self._server_name
             pool.assert_hostname = self._server_name
 
+    def url(self, path: str, params: Mapping[str, str] | None) -> str:
+        """The complete address of a request, as it is asked for."""
+        return f"{self.host}{self.url_prefix}{path}" + (f"?{urlencode(params)}" if params else "")
+
 
 class Client:
-    """HTTP to one cluster. Used by one thread at a time.
+    """HTTP to one cluster. Used by one thread at a time; `beside` makes one for another thread.
 
-    `hosts`: URLs; without a port 443 for https and 9200 for http. `basic`: user name and password. `timeout`: seconds
-    for one request as a whole. Raises `ConfigError` for certificates that cannot be read.
+    `hosts`: URLs; without a port 443 for https and 9200 for http. `credentials`: what signs requests. `timeout`:
+    seconds for one request as a whole. `states`: what is known of the hosts already; `home`: the number of the one to
+    ask first while all are well. Raises `ConfigError` for certificates that cannot be read.
     """
 
     def __init__(
         self,
         hosts: Sequence[str],
         *,
-        basic: tuple[str, str] | None = None,
+        credentials: Credentials | None = None,
         tls: TlsSection | None = None,
         timeout: float = 30.0,
+        states: Hosts | None = None,
+        home: int = 0,
     ) -> None:
         tls = tls or TlsSection()
         self.hosts, self.timeout = tuple(hosts), timeout
-        # It logs bodies at DEBUG and a traceback for every try at WARNING; what people need to know is in our errors.
-        logging.getLogger("opensearch").setLevel(logging.CRITICAL)
-        warnings.simplefilter("ignore", OpenSearchWarning)
-        context = None
-        if any(host.startswith("https") for host in hosts):
-            context = tls_context(tls)
-            if not tls.verify:
+        self._credentials, self._tls = credentials, tls
+        secure = any(host.startswith("https") for host in hosts)
+        if states is None:  # the first of its kind
+            # It logs bodies at DEBUG and every try at WARNING; what people need to know is in our errors.
+            logging.getLogger("opensearch").setLevel(logging.CRITICAL)
+            warnings.simplefilter("ignore", OpenSearchWarning)
+            if secure and not tls.verify:
                 warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
                 structlog.get_logger("fieldtrail").warning(
-                    "tls.verify is off: anybody in between can read and change what is sent", hosts=list(self.hosts)
+                    "tls.verify is off: anybody in between can read and change what is sent", hosts=list(hosts)
                 )
-        headers = {"accept": "application/json"}
-        if basic is not None:
-            # opensearch-py would write it in Latin-1, in which not every password can be written.
-            headers["authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
+        self._states = states or Hosts(len(hosts))
+        contexts = Contexts(tls) if secure else None
         self._watch = Watch()
-        self._wires = [self._wire(host, headers, context, tls.server_name) for host in hosts]
-        self._preferred = 0
+        self._wires = [self._wire(host, contexts, tls.server_name) for host in hosts]
+        self._home = self._answering = home % len(hosts)
+        self._last: NoAnswerError | None = None
 
-    def _wire(
-        self, host: str, headers: Mapping[str, str], context: ssl.SSLContext | None, server_name: str | None
-    ) -> _Wire:
+    def beside(self, home: int) -> Client:
+        """A client of the same cluster for another thread, that asks the host number `home` (any number) first."""
+        return Client(
+            self.hosts,
+            credentials=self._credentials,
+            tls=self._tls,
+            timeout=self.timeout,
+            states=self._states,
+            home=home,
+        )
+
+    def _wire(self, host: str, contexts: Contexts | None, server_name: str | None) -> _Wire:
         url = urlsplit(host)
         secure = url.scheme == "https"
         return _Wire(
             watch=self._watch,
+            contexts=contexts if secure else None,
             server_name=server_name,
             host=url.hostname or "",
             port=url.port or (443 if secure else 9200),
             url_prefix=url.path.strip("/"),
             use_ssl=secure,
-            ssl_context=context,
+            ssl_context=contexts.current() if secure and contexts else None,
             timeout=self.timeout,
-            headers=dict(headers),
+            headers={"accept": "application/json"},
             http_compress=False,
         )
 
     @property
     def place(self) -> str:
         """The host that answered last, for messages."""
-        return self.hosts[self._preferred]
+        return self.hosts[self._answering]
 
     def request(
         self,
@@ -144,31 +191,82 @@ class Client:
     ) -> Answer:
         """The answer, whatever its status; `NoAnswerError` (an `UnavailableError`) when there is none.
 
-        Another host is tried only where nothing was sent to the first.
+        Another host is tried only where nothing was sent to the first. `DeniedError` for a credential that cannot be
+        read.
         """
         timeout = timeout or self.timeout
-        first = self._preferred
-        for step in range(len(self._wires)):
-            number = (first + step) % len(self._wires)
-            wire = self._wires[number]
-            failure: Exception | None = None
-            status, received, text = 0, {}, ""
-            with self._watch.limit(timeout):
+        failure: NoAnswerError | None = None
+        for number, probe, alone in self._states.order(self._home):
+            if probe:
                 try:
-                    status, received, text = wire.perform_request(
-                        method, path, params, body, timeout, _ANY_STATUS, headers
-                    )
-                except (OpenSearchException, OSError, ValueError) as error:
+                    self._exchange(number, "GET", "/", None, JSON, None, timeout if alone else _PROBE_SECONDS)
+                except NoAnswerError as error:
                     failure = error
-            if failure is None and not self._watch.expired:
-                self._preferred = number
-                lower = {name.lower(): value for name, value in received.items()}
-                return Answer(status, lower, text.encode("utf-8", "surrogatepass"))
-            translated = no_answer(method, self.hosts[number], failure, timeout, expired=self._watch.expired)
-            self._preferred = (number + 1) % len(self._wires)
-            if translated.sent or step == len(self._wires) - 1:
-                raise translated from None
-        raise AssertionError("a client has at least one host")
+                    failure.sent = False  # only a name was asked for
+                    continue
+            try:
+                return self._exchange(number, method, path, body, headers, params, timeout)
+            except NoAnswerError as error:
+                if error.sent:
+                    raise
+                failure = error
+        raise failure or self._resting(method)
+
+    def _resting(self, method: str) -> NoAnswerError:
+        """What is said while every host is left alone for having failed too often."""
+        last = self._last or NoAnswerError("", self.place, "no answer")
+        cause = f"{last.cause}; silent {OPEN_AT} times in a row"
+        return NoAnswerError(op_of(method), last.place, cause, last.hint, tls=last.tls, wait=self._states.wait())
+
+    def _exchange(
+        self,
+        number: int,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        timeout: float,
+    ) -> Answer:
+        """The answer of this host; asked once more where another credential is found after one was not accepted."""
+        if self._credentials is None:
+            return self._once(number, method, path, body, headers, params, timeout)
+        url = self._wires[number].url(path, params)
+        seen = self._credentials.version
+        signed = {**headers, **self._credentials.headers(method, url, body)}
+        answer = self._once(number, method, path, body, signed, params, timeout)
+        if not is_denied(answer) or not self._credentials.renew(seen):
+            return answer
+        signed = {**headers, **self._credentials.headers(method, url, body)}
+        return self._once(number, method, path, body, signed, params, timeout)
+
+    def _once(
+        self,
+        number: int,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        timeout: float,
+    ) -> Answer:
+        wire, watch = self._wires[number], self._watch
+        failure: Exception | None = None
+        status, received, text = 0, {}, ""
+        with watch.limit(timeout):
+            try:
+                status, received, text = wire.perform_request(method, path, params, body, timeout, _ANY_STATUS, headers)
+            except (OpenSearchException, OSError, ValueError) as error:
+                failure = error
+        if failure is None and not watch.expired:
+            self._states.answered(number, well=status not in _ELSEWHERE)
+            self._answering = number
+            lower = {name.lower(): value for name, value in received.items()}
+            return Answer(status, lower, text.encode("utf-8", "surrogatepass"))
+        host, connected = self.hosts[number], watch.socket is not None
+        self._last = no_answer(method, host, failure, timeout, expired=watch.expired, connected=connected)
+        self._states.silent(number)
+        raise self._last from None
 
     def ask(
         self,
@@ -191,7 +289,8 @@ class Client:
         """The parsed JSON of a 2xx answer, else `UnavailableError`."""
         content = answer.json()
         if not 200 <= answer.status < 300:
-            raise UnavailableError(op, self.place, *explain(answer))
+            kind = DeniedError if is_denied(answer) else UnavailableError
+            raise kind(op, self.place, *explain(answer))
         if content is None:
             hint = f"curl {self.place}/"
             raise UnavailableError(op, self.place, f"status {answer.status} and no JSON: is this OpenSearch?", hint)
@@ -230,21 +329,19 @@ def client_for(
         raise UsageError("read options", "", "--user and --password-file belong together", "give both")
     if key is not None and cert is None:
         raise UsageError("read options", "", "--key needs --cert", "give both")
-    basic = None
+    credentials = None
     if user is not None and password_file is not None:
         try:
-            basic = (user, password_file.read_text(encoding="utf-8").rstrip("\r\n"))
-        except (OSError, UnicodeDecodeError) as error:
-            cause = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise UsageError("read --password-file", str(password_file), cause, f"ls -l {password_file}") from None
-    return Client([url], basic=basic, tls=TlsSection(ca=ca, cert=cert, key=key), timeout=timeout)
+            password = secret_in(password_file)
+        except DeniedError as error:
+            raise UsageError("read --password-file", error.place, error.cause, error.hint) from None
+        credentials = basic(user, lambda: password)
+    return Client([url], credentials=credentials, tls=TlsSection(ca=ca, cert=cert, key=key), timeout=timeout)
 
 
 def client_of(section: OpenSearchSection) -> Client:
     """The client of a configured output."""
-    basic = section.auth.basic
-    pair = None if basic is None else (basic.username, basic.password.get_secret_value())
-    return Client(section.hosts, basic=pair, tls=section.tls, timeout=section.timeout)
+    return Client(section.hosts, credentials=credentials_of(section.auth), tls=section.tls, timeout=section.timeout)
 
 
 def probe(section: OpenSearchSection, namespace: str) -> Iterator[tuple[str, bool, str, str]]:
@@ -277,8 +374,7 @@ def _probe_host(client: Client, section: OpenSearchSection, namespace: str) -> I
     if answer.status == 401:
         yield "auth", False, *explain(answer)
         return
-    yield "auth", True, "accepted" if section.auth.basic else "none", ""
-    sender = Sender(client, batch_bytes=section.batch_bytes, compress=False)
-    yield "version", True, sender.check_server(), ""
-    sender.check_templates(namespace)
+    yield "auth", True, "accepted" if section.auth != AuthSection() else "none", ""
+    yield "version", True, check_server(client), ""
+    check_templates(client, namespace)
     yield "templates", True, "installed", ""

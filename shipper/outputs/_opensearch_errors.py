@@ -12,11 +12,18 @@ from urllib.parse import urlsplit
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 
 from shipper.errors import UnavailableError
-from shipper.outputs._bulk import Answer, error_of
+from shipper.outputs._bulk import CLOCK_IS_OFF, Answer, clock_is_off, error_of
+
+
+class DeniedError(UnavailableError):
+    """The server does not accept who we are, or we cannot say it: a person is needed."""
 
 
 class NoAnswerError(UnavailableError):
-    """No answer came. `sent`: the request may have been carried out all the same; `late`: its time was up."""
+    """No answer came. `sent`: the request may have been carried out all the same; `late`: its time was up.
+
+    `wait`: seconds in which there is no point in asking again, None = as usual.
+    """
 
     def __init__(
         self,
@@ -28,9 +35,15 @@ class NoAnswerError(UnavailableError):
         sent: bool = False,
         late: bool = False,
         tls: bool = False,
+        wait: float | None = None,
     ) -> None:
         super().__init__(op, place, cause, hint)
-        self.sent, self.late, self.tls = sent, late, tls
+        self.sent, self.late, self.tls, self.wait = sent, late, tls, wait
+
+
+def is_denied(answer: Answer) -> bool:
+    """Whether it says that who we are is not accepted (401), or not enough (403; a write block is something else)."""
+    return answer.status == 401 or (answer.status == 403 and b"block_exception" not in answer.body)
 
 
 def explain(answer: Answer) -> tuple[str, str]:
@@ -38,7 +51,9 @@ def explain(answer: Answer) -> tuple[str, str]:
     content = answer.json()
     kind, reason = error_of(content.get("error")) if isinstance(content, dict) else ("unknown", "")
     if answer.status == 401:
-        return "wrong user name or password (401)", "check auth.basic, or --user and --password-file"
+        return "wrong user name or password (401)", "check auth, or --user and --password-file"
+    if answer.status == 403 and clock_is_off(answer):
+        return CLOCK_IS_OFF, "timedatectl status"
     if answer.status == 403 and "block" not in kind:
         return f"not allowed (403): {reason or kind}", "give the role the rights listed in docs/howto/opensearch.md"
     if 300 <= answer.status < 400:
@@ -61,9 +76,19 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         todo += [*inner, getattr(one, "reason", None), one.__cause__]
 
 
-def no_answer(method: str, host: str, error: Exception | None, timeout: float, *, expired: bool) -> NoAnswerError:
-    op = "talk to OpenSearch" if method in {"GET", "HEAD"} else "send to OpenSearch"
+def op_of(method: str) -> str:
+    """The operation, for messages."""
+    return "talk to OpenSearch" if method in {"GET", "HEAD"} else "send to OpenSearch"
+
+
+def no_answer(
+    method: str, host: str, error: Exception | None, timeout: float, *, expired: bool, connected: bool = True
+) -> NoAnswerError:
+    """What an exception of the library means. `expired`: the time was up; `connected`: there was a connection then."""
+    op = op_of(method)
     causes = list(_chain(error))
+    if expired and not connected:
+        return NoAnswerError(op, host, f"no connection within {timeout:g} s", _reach(host))
     if not expired:
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):

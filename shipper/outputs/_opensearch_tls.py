@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from pathlib import Path
 
 from shipper.config import TlsSection
 from shipper.errors import ConfigError
@@ -28,3 +30,35 @@ def tls_context(tls: TlsSection) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+class Contexts:
+    """The context for the next connection: made anew when our certificate or its key was replaced on disk.
+
+    A pair of files that does not fit together is one that is being replaced just now: the old one stays.
+    """
+
+    def __init__(self, tls: TlsSection) -> None:
+        self._tls = tls
+        self._seen = self._stamp()
+        self._context = tls_context(tls)
+
+    def current(self) -> ssl.SSLContext:
+        """The context to connect with now."""
+        seen = self._stamp()
+        if seen != self._seen:
+            with contextlib.suppress(ConfigError):
+                self._context = tls_context(self._tls)
+                self._seen = seen
+        return self._context
+
+    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(_stamp(path) for path in (self._tls.cert, self._tls.key) if path is not None)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_ino, told.st_mtime_ns, told.st_size

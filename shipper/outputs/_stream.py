@@ -1,4 +1,4 @@
-"""A TCP or TLS connection to a receiver that never answers, and the window of what it may not have read yet."""
+"""A TCP or TLS connection to a receiver, and the window of what one that never answers may not have read yet."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ SEND_BUFFER = 256 * 1024
 """Small, so that little waits in our own kernel when the receiver stops reading."""
 HOLD_SECONDS = 5.0
 _ALERT_SECONDS = 0.25
+_CLOSED = "the receiver closed the connection"
+_NOT_WANTED = f"{_CLOSED} after the handshake (hint: tls.cert, tls.key: does it ask for a certificate?)"
 _PIECE = 64 * 1024
 WINDOW_BYTES = 16 * 1024 * 1024
 
@@ -91,6 +93,7 @@ class Stream:
         plain = socket.create_connection((host, port), timeout)
         try:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the end of a window must not wait for an ACK
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             if sys.platform == "linux":
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
@@ -109,6 +112,8 @@ class Stream:
         select.select([secured], [], [], _ALERT_SECONDS)
         if trouble := stream.trouble():
             stream.abort()
+            if isinstance(trouble, ConnectionResetError):
+                raise ConnectionResetError(errno.ECONNRESET, _NOT_WANTED)
             raise trouble
         return stream
 
@@ -121,6 +126,28 @@ class Stream:
         for at in range(0, len(view), _PIECE):
             self._socket.sendall(view[at : at + _PIECE])
 
+    def receive(self, timeout: float) -> bytes:
+        """What the peer says within `timeout` seconds, empty for nothing; raises when the connection is over."""
+        if sys.platform == "linux":
+            # Receivers without TCP_NODELAY hold every answer but the first back until our kernel acknowledges that
+            # one, which it delays by 40 ms unless told otherwise; it forgets that it was told (tcp(7)).
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        before = self._socket.gettimeout()
+        self._socket.settimeout(timeout)
+        try:
+            data = self._socket.recv(_PIECE)
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            return b""
+        finally:
+            self._socket.settimeout(before)
+        if not data:
+            raise ConnectionResetError(errno.ECONNRESET, _CLOSED)
+        return data
+
+    def version(self) -> str | None:
+        """`TLSv1.3` or `TLSv1.2`, None for plain TCP."""
+        return self._socket.version() if isinstance(self._socket, ssl.SSLSocket) else None
+
     def trouble(self) -> OSError | None:
         """Why the connection is over, None while it is not. What the peer says is read and thrown away.
 
@@ -131,7 +158,7 @@ class Stream:
         try:
             for _ in range(16):
                 if not self._socket.recv(4096):
-                    return ConnectionResetError(errno.ECONNRESET, "the receiver closed the connection")
+                    return ConnectionResetError(errno.ECONNRESET, _CLOSED)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError as error:

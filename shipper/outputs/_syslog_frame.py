@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from shipper.model import CONTROL_DATASETS, Document, Refusal
+
 if TYPE_CHECKING:
-    from shipper.model import Document
+    from collections.abc import Sequence
 
 ENTERPRISE = 32473
+LARGEST = 65_536
+"""`max_bytes` on a stream unless configured."""
 _INFORMATIONAL, _WARNING = 6, 4
 # RFC 5424 section 6.2.3: at most six digits of a fraction, no leap second, `T` and `Z` in upper case.
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
@@ -80,6 +84,40 @@ def without_leaves(checkpoint: dict[str, Any]) -> bytes:
         return orjson.dumps(checkpoint)
     rest = {name: value for name, value in told.items() if name != "leaves"}
     return orjson.dumps({**checkpoint, "trail": {**checkpoint["trail"], "checkpoint": rest}})
+
+
+class Messages:
+    """Documents as the messages of one receiver.
+
+    `hostname` is any text; `control` and `limit` (bytes of a message without its framing) are those of the
+    configuration.
+    """
+
+    def __init__(self, *, facility: int, hostname: str, control: str, limit: int) -> None:
+        self._facility, self._control, self._limit = facility, control, limit
+        self._hostname = header_value(hostname, 255)
+
+    def of(self, documents: Sequence[Document]) -> tuple[list[tuple[Document, bytes]], list[Refusal]]:
+        """The messages to send, in order, and what is too long; control documents not wanted are in neither."""
+        messages: list[tuple[Document, bytes]] = []
+        refused: list[Refusal] = []
+        for document in documents:
+            if self._control == "none" and document.dataset in CONTROL_DATASETS:
+                continue
+            text = self._message(document)
+            if len(text) > self._limit:
+                reason = f"message of {len(text)} bytes is over max_bytes {self._limit}"
+                refused.append(Refusal(document, "message_too_long", reason))
+            else:
+                messages.append((document, text))
+        return messages, refused
+
+    def _message(self, document: Document) -> bytes:
+        full = self._control == "full"
+        text = message(document, facility=self._facility, hostname=self._hostname, notes=not full)
+        if full and len(text) > self._limit and document.dataset == "fieldtrail.checkpoint":
+            return message(document, facility=self._facility, hostname=self._hostname, notes=True)
+        return text
 
 
 def octet_counted(text: bytes) -> bytes:

@@ -6,8 +6,49 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def in_time(work: Callable[[], T], seconds: float, undo: Callable[[T], None]) -> T:
+    """What `work` returns or raises, done in a thread of its own; `TimeoutError` when the time is up before.
+
+    For what nothing can interrupt, as the look-up of a name. `work` then goes on alone, and what it returns goes to
+    `undo`.
+    """
+    outcome: list[tuple[T | None, BaseException | None]] = []
+    over = threading.Event()
+    left = threading.Lock()
+    abandoned = False
+
+    def run() -> None:
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+            failure = error
+        with left:
+            if not abandoned:
+                outcome.append((result, failure))
+                over.set()
+                return
+        if failure is None:
+            undo(result)  # type: ignore[arg-type]  # None only beside a failure
+
+    threading.Thread(target=run, name="connect", daemon=True).start()
+    over.wait(max(0.0, seconds))
+    with left:
+        abandoned = not outcome
+    if abandoned:
+        raise TimeoutError
+    result, failure = outcome[0]
+    if failure is not None:
+        raise failure
+    return result  # type: ignore[return-value]  # None only beside a failure
 
 
 class Watch:
@@ -44,6 +85,11 @@ class Watch:
         finally:
             with self._changed:
                 self._deadline = None
+
+    def left(self) -> float:
+        """Seconds until the time of the request under way is up."""
+        deadline = self._deadline
+        return 0.0 if deadline is None else max(0.0, deadline - time.monotonic())
 
     def close(self) -> None:
         """End the thread; may be called twice."""

@@ -10,6 +10,13 @@ lies beyond is compared with what the journal delivers again: equal bytes are pa
 nothing stands twice and nothing is missing. Only where the bytes beyond hold other sealed documents (a state folder
 that was restored from a backup) the file is closed as it is and a new one begun: an archive destroys nothing. For the
 same reason the cutting waits for the first delivery, after `highest()` was asked.
+
+Somebody else's rename (logrotate) can come between the last cursor and a crash. Then what follows the cursor stands in
+the renamed file, which is looked for by its inode beside the archive, and goes on in the file at `path`. Both are read
+only: documents that the journal delivers again are passed over where they stand there already, and the file at `path`
+is ours if it begins with a document that follows. Until that is settled the cursor's state stays what it was. A file
+that was moved to another folder or compressed in that second is not found: what it held stands twice if there is no
+new file yet.
 """
 
 from __future__ import annotations
@@ -18,20 +25,23 @@ import os
 import re
 import stat
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipper.errors import ConfigError, DiskError
 from shipper.fs import Fs, RealFs, write_all
-from shipper.model import Batch, Receipt, payloads
+from shipper.model import Batch, Document, Receipt, payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shipper.config import FileOutputSection
 
 _SEAL = re.compile(rb'"seal":\{"i":(\d{1,16}),"log":"([0-9a-f]{16})","n":"[A-Za-z0-9_-]{22}"\}\}$')
 _BLOCK = 1 << 16
+_HEAD = 16 * 1024 * 1024
+"""More than a document can have, bytes."""
 _FARTHEST = 256 * 1024 * 1024
 """How far back `highest` looks, bytes."""
 
@@ -50,7 +60,13 @@ class FileOutput:
         self._length = 0
         """Where the next document goes; what lies beyond in the file was never acknowledged."""
         self._synced = -1
+        self._durable = 0
+        """How much of the file is on the disk for certain: what the cursor may claim."""
         self._broken = ""
+        self._before: dict[str, Any] | None = None
+        """The stored state while it is not settled whether what is at `path` follows it."""
+        self._moved: int | None = None
+        """The file of the stored state under its new name, open for reading."""
 
     def open(self, stored: Mapping[str, Any]) -> None:
         """Find the file that `stored` speaks of, or begin one. Raises ConfigError, DiskError."""
@@ -78,11 +94,16 @@ class FileOutput:
             info = self.path.stat()
         except FileNotFoundError:
             self._begin()
+            if isinstance(length, int):
+                self._unsettled(stored, who, length)
             return
         if isinstance(length, int) and who == (info.st_dev, info.st_ino) and info.st_size >= length:
             self._adopt(length)
         elif isinstance(length, int) and self._was_just_closed(who, length):
             self._adopt(0)  # all of the new file came after the cursor
+        elif isinstance(length, int) and who != (info.st_dev, info.st_ino):
+            self._adopt(0)
+            self._unsettled(stored, who, length)
         elif info.st_size == 0:
             self._adopt(0)
         else:
@@ -96,10 +117,78 @@ class FileOutput:
         info = closed[-1].stat()
         return who == (info.st_dev, info.st_ino) and info.st_size == length
 
+    def _unsettled(self, stored: Mapping[str, Any], who: tuple[Any, Any], length: int) -> None:
+        """Somebody has put another file in the place of the cursor's: the next deliveries tell what it is."""
+        self._before = dict(stored)
+        closed = self._closed()  # one of ours is closed at a cursor, or put away since it could not be synced
+        for name in self._fs.listdir(self.path.parent):
+            path = self.path.parent / name
+            with suppress(FileNotFoundError):
+                info = path.lstat()
+                is_it = who == (info.st_dev, info.st_ino) and stat.S_ISREG(info.st_mode) and path not in closed
+                if is_it and info.st_size > length:
+                    self._moved = self._fs.open_read(path)
+                    return
+
+    def _not_archived(self, documents: Sequence[Document]) -> Sequence[Document]:
+        """Those of `documents` that do not stand in the renamed file, nor before the ones at `path`."""
+        if self._before is not None and self._moved is not None:
+            documents = self._after_the_moved(documents)
+        if self._before is None or not documents:
+            return documents
+        head = self._fs.pread(self._open_handle(), _HEAD, 0)
+        first, whole, _ = head.partition(b"\n")
+        for place, document in enumerate(documents):
+            # What begins with one of them was begun by us, after everything before it was written and synced.
+            if document.data == first or (not whole and document.data.startswith(head)):
+                self._settled()
+                return documents[place:]
+        if whole and self._all_come_before_the_file(documents):
+            return ()
+        self._settled()
+        self._set_aside()
+        self._begin()
+        return documents
+
+    def _after_the_moved(self, documents: Sequence[Document]) -> Sequence[Document]:
+        before, moved = self._before, self._moved
+        if before is None or moved is None:
+            return documents
+        data = _lines(documents)
+        same = _same_lines(self._fs.pread(moved, len(data), before["length"]), data)
+        try:
+            self._fs.fdatasync(moved)
+        except OSError:
+            same = b""  # rather twice than not durable
+        before["length"] += len(same)
+        if len(same) == len(data):
+            return ()
+        self._fs.close(moved)
+        self._moved = None
+        return documents[same.count(b"\n") :]
+
+    def _all_come_before_the_file(self, documents: Sequence[Document]) -> bool:
+        """Whether the file at `path` begins with a later document of the log that these are of."""
+        with self.path.open("rb") as file:
+            for line in file:
+                found = _SEAL.search(line.rstrip(b"\n"))
+                if found is not None:
+                    return all(
+                        one.id.startswith(found[2].decode() + "-") and one.index < int(found[1]) for one in documents
+                    )
+        return False
+
+    def _settled(self) -> None:
+        self._before = None
+        if self._moved is not None:
+            moved, self._moved = self._moved, None
+            self._fs.close(moved)
+
     def _adopt(self, length: int) -> None:
         self._handle = self._fs.open_write(self.path)
         info = os.fstat(self._handle)
         self._who, self._length, self._synced = (info.st_dev, info.st_ino), length, -1
+        self._durable = length
 
     def _begin(self) -> None:
         self._fs.close(self._fs.open_new(self.path))
@@ -175,8 +264,11 @@ class FileOutput:
         """Append the batch; on any error of the disk nothing of it counts as written."""
         if self._broken or self._handle is None:
             return Receipt(0, retry=batch.documents, error=f"archive {self.path}: {self._broken or 'not open'}")
-        data = b"\n".join([*payloads(batch.documents), b""])
         try:
+            documents = self._not_archived(batch.documents)
+            if not documents:
+                return Receipt(len(batch.documents))
+            data = _lines(documents)
             self._follow()
             if self._rotate_at is not None and self._length >= self._rotate_at and self._synced == self._length:
                 self._rotate()
@@ -188,11 +280,14 @@ class FileOutput:
     def _append(self, data: bytes) -> None:
         handle = self._open_handle()
         if os.fstat(handle).st_size > self._length:
-            have = self._fs.pread(handle, len(data), self._length)
-            if have == data:
-                self._length += len(data)
+            same = _same_lines(self._fs.pread(handle, len(data), self._length), data)
+            self._length += len(same)
+            data = data[len(same) :]
+            if not data:
                 return
+            have = self._fs.pread(handle, len(data), self._length)
             if not data.startswith(have) and self._holds_documents_beyond():
+                self.flush()
                 self._set_aside()
                 self._begin()
                 handle = self._open_handle()
@@ -222,6 +317,8 @@ class FileOutput:
             raise DiskError("sync archive", str(self.path), self._broken, "fieldtrail run, when the disk is well again")
         if self._handle is None:
             return {}
+        if self._before is not None:
+            return dict(self._before)
         if self._synced != self._length:
             try:
                 self._fs.fdatasync(self._handle)
@@ -230,11 +327,20 @@ class FileOutput:
                 # synced again, and put away, so that a restart does not take cached pages for durable ones.
                 self._broken = f"the disk could not sync: {_said(error)}"
                 with suppress(OSError):
+                    # What it may have lost is delivered again into the next file, so that nothing stands twice.
+                    if os.fstat(self._handle).st_size == self._length:
+                        self._fs.truncate(self._handle, self._durable)
+                with suppress(OSError):
                     self._set_aside()
                     self._fs.fsync_dir(self.path.parent)
                 raise self._disk_error("sync archive", error) from None
-            self._synced = self._length
+            self._synced = self._durable = self._length
         return {"dev": self._who[0], "ino": self._who[1], "length": self._length, "path": str(self.path)}
+
+    @property
+    def unsure(self) -> bool:
+        """After a sync that failed: what came since the last `flush` may be lost, and only `open` goes on."""
+        return bool(self._broken)
 
     def cursor(self) -> int | None:
         """None: the cursor file holds it."""
@@ -248,9 +354,22 @@ class FileOutput:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._release()
+        self._settled()
 
     def _disk_error(self, op: str, error: OSError) -> DiskError:
         return DiskError(op, str(self.path), _said(error), f"df -h {self.path.parent}; ls -ld {self.path.parent}")
+
+
+def _lines(documents: Sequence[Document]) -> bytes:
+    return b"\n".join([*payloads(documents), b""])
+
+
+def _same_lines(have: bytes, data: bytes) -> bytes:
+    """The whole lines with which both begin."""
+    if have == data:
+        return data
+    pairs = zip(have.splitlines(keepends=True), data.splitlines(keepends=True), strict=False)
+    return b"".join(mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _said(error: Exception) -> str:

@@ -15,26 +15,26 @@ not be verified, and the receiver could not tell. With `control: full` a checkpo
 from __future__ import annotations
 
 import errno
-import re
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
-from shipper.errors import ConfigError
-from shipper.model import CONTROL_DATASETS, Batch, Document, Receipt, Refusal
+from shipper.model import Batch, Document, Receipt, Refusal
 from shipper.outputs import _syslog_frame as frame
 from shipper.outputs._stream import Stream, Window
+from shipper.outputs._syslog_target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shipper.config import SyslogSection, TlsSection
+    from shipper.config import SyslogSection
 
-_ADDRESS = re.compile(r"(udp|tcp|tls)://(?:\[([0-9A-Fa-f:.]+)\]|([^\s/:\[\]]+)):(\d{1,5})")
-_LARGEST_DATAGRAM = 65_507
+LARGEST_DATAGRAM = 8192
+"""`max_bytes` over UDP unless configured."""
 RECONNECT_EVERY = 1.0
 """Seconds between attempts to connect while there is nothing new to send."""
+PATIENT, LONGEST_PAUSE = 3, 60.0
+"""After so many disconnects with the same window the pauses grow, up to so many seconds."""
 
 
 class SyslogOutput:
@@ -44,28 +44,29 @@ class SyslogOutput:
         self, section: SyslogSection, *, hostname: str, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self.id = section.id
-        self.address = section.address
-        self.transport, self._host, self._port = split_address(section)
-        self._hostname = frame.header_value(hostname, 255)
-        self._facility = section.facility
-        self._control = section.control
+        self._target = Target(section)
         self._framed = frame.octet_counted if section.framing == "octet-counting" else frame.newline_ended
-        self._udp = self.transport == "udp"
-        self._limit = section.max_bytes or (8192 if self._udp else 65_536)
+        self._udp = self._target.transport == "udp"
+        self._messages = frame.Messages(
+            facility=section.facility,
+            hostname=hostname,
+            control=section.control,
+            limit=section.max_bytes or (LARGEST_DATAGRAM if self._udp else frame.LARGEST),
+        )
         self._timeout = section.timeout
-        self._tls = section.tls if self.transport == "tls" else None
         self._monotonic = monotonic
-        self._context: ssl.SSLContext | None = None
         self._stream: Stream | None = None
         self._datagrams: socket.socket | None = None
         self._window = Window()
         self._tried = float("-inf")
+        self._resent: tuple[int | None, int] = (None, 0)
+        """The oldest frame of the window that was sent again last, and how many times in a row."""
+        self._longest = 0
 
     def open(self, stored: Mapping[str, Any]) -> None:
         """Read the certificates; connecting waits for the first delivery. Raises ConfigError."""
         del stored
-        if self._tls is not None:
-            self._context = tls_context(self._tls, self.id)
+        self._target.context()
 
     def highest(self, log: str) -> int | None:
         """None: a syslog receiver cannot be asked."""
@@ -74,17 +75,7 @@ class SyslogOutput:
 
     def deliver(self, batch: Batch) -> Receipt:
         """Hand the batch to the kernel, all of it or (over TCP and TLS) nothing that counts."""
-        messages: list[tuple[Document, bytes]] = []
-        refused: list[Refusal] = []
-        for document in batch.documents:
-            if self._control == "none" and document.dataset in CONTROL_DATASETS:
-                continue
-            text = self._message(document)
-            if len(text) > self._limit:
-                reason = f"message of {len(text)} bytes is over max_bytes {self._limit}"
-                refused.append(Refusal(document, "message_too_long", reason))
-            else:
-                messages.append((document, text))
+        messages, refused = self._messages.of(batch.documents)
         if self._udp:
             return self._send_datagrams(batch, messages, refused)
         data = b"".join([self._framed(text) for _, text in messages])
@@ -93,17 +84,11 @@ class SyslogOutput:
                 self._connected().send(data)
         except OSError as error:
             self._disconnect()
-            return Receipt(0, retry=batch.documents, error=self._said(error))
+            return Receipt(0, retry=batch.documents, error=self._target.said(error))
         if data:
+            self._longest = max([self._longest, *(len(text) for _, text in messages)])
             self._window.add(batch.seq, data, self._monotonic())
         return Receipt(len(batch.documents) - len(refused), refused=refused)
-
-    def _message(self, document: Document) -> bytes:
-        full = self._control == "full"
-        text = frame.message(document, facility=self._facility, hostname=self._hostname, notes=not full)
-        if full and len(text) > self._limit and document.dataset == "fieldtrail.checkpoint":
-            return frame.message(document, facility=self._facility, hostname=self._hostname, notes=True)
-        return text
 
     def _send_datagrams(self, batch: Batch, messages: list[tuple[Document, bytes]], refused: list[Refusal]) -> Receipt:
         failed = {refusal.document.id for refusal in refused}
@@ -121,13 +106,18 @@ class SyslogOutput:
                 unsent = {later.id for later, _ in messages[max(0, number - 1) :]} - failed
                 retry = [later for later in batch.documents if later.id in unsent]
                 return Receipt(
-                    len(batch.documents) - len(retry) - len(refused), refused, retry=retry, error=self._said(error)
+                    len(batch.documents) - len(retry) - len(refused),
+                    refused,
+                    retry=retry,
+                    error=self._target.said(error),
                 )
         return Receipt(len(batch.documents) - len(refused), refused)
 
     def _datagram_socket(self) -> socket.socket:
         if self._datagrams is None:
-            family, kind, protocol, _, target = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)[0]
+            family, kind, protocol, _, target = socket.getaddrinfo(
+                self._target.host, self._target.port, type=socket.SOCK_DGRAM
+            )[0]
             made = socket.socket(family, kind, protocol)
             try:
                 made.settimeout(self._timeout)
@@ -150,8 +140,15 @@ class SyslogOutput:
             if now - self._tried < RECONNECT_EVERY:
                 # Who closes at once would get the whole window with every batch: let the agent wait first.
                 raise trouble
+        oldest = self._window.oldest()
+        resent = self._resent[1] if oldest is not None and self._resent[0] == oldest else 0
+        if now - self._tried < _pause(resent):
+            hint = f"max_bytes: does it take messages of {self._longest} bytes? That is the longest that was sent"
+            said = f"the receiver closed {resent} times after the same messages (hint: {hint})"
+            raise ConnectionResetError(errno.ECONNRESET, said)
         self._tried = now
-        stream = Stream.connect(self._host, self._port, self._timeout, self._context, self._name())
+        stream = self._target.connect()
+        self._resent = (oldest, resent + 1)
         try:
             for data in self._window.unconfirmed():
                 stream.send(data)
@@ -161,9 +158,6 @@ class SyslogOutput:
         self._window.sent_again(self._monotonic())
         self._stream = stream
         return stream
-
-    def _name(self) -> str:
-        return (self._tls.server_name if self._tls is not None else None) or self._host
 
     def confirmed_seq(self) -> int | None:
         """The `seq` of the oldest frame that may still be lost, None if there is none.
@@ -219,52 +213,10 @@ class SyslogOutput:
         self._disconnect()
         self._window.clear()
 
-    def _said(self, error: OSError) -> str:
-        return f"syslog {self.address}: {explain(error)}"
 
+def _pause(resent: int) -> float:
+    """Seconds to wait before the window that was sent again so often already is sent once more.
 
-def explain(error: OSError) -> str:
-    """One line on what went wrong, with what to set where a setting is wrong."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        told = error.verify_message or str(error)
-        if "mismatch" in told or "not valid for" in told:
-            return f"TLS: {told} (hint: tls.server_name: the name in the receiver's certificate)"
-        return f"TLS: the receiver's certificate is not trusted: {told} (hint: tls.ca: the authority that signed it)"
-    if isinstance(error, ssl.SSLError):
-        return (
-            f"TLS: {error.reason or error} (hint: does the receiver speak TLS on this port, and ask for a certificate?)"
-        )
-    if isinstance(error, socket.gaierror):
-        return f"cannot resolve the host name: {error.strerror}"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return error.strerror or str(error)
-
-
-def split_address(section: SyslogSection) -> tuple[str, str, int]:
-    """(transport, host, port) of a configured address; `ConfigError` for a port that is none."""
-    match = _ADDRESS.fullmatch(section.address)
-    if match is None or not 0 < int(match[4]) < 65536:
-        raise ConfigError(
-            "read configuration", f"outputs: {section.id}: address", section.address, "tls://soc.example:6514"
-        )
-    return match[1], match[2] or match[3], int(match[4])
-
-
-def tls_context(section: TlsSection, output: str) -> ssl.SSLContext:
-    """The client's TLS settings: own authorities, own certificate, at least TLS 1.2. Raises `ConfigError`."""
-    where, used = f"outputs: {output}: tls.ca", section.ca
-    try:
-        context = ssl.create_default_context(cafile=None if section.ca is None else str(section.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if not section.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if section.cert is not None:
-            where, used = f"outputs: {output}: tls.cert", section.cert
-            key = None if section.key is None else str(section.key)
-            context.load_cert_chain(str(section.cert), key, password=lambda: "")
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        cause = f"{used}: {getattr(error, 'reason', None) or getattr(error, 'strerror', None) or error}"
-        raise ConfigError("read certificates", where, cause, f"openssl x509 -in {used} -noout -subject") from None
-    return context
+    A receiver that closes at a message which is too long for it (syslog-ng) would get all of it every second.
+    """
+    return 0.0 if resent < PATIENT else min(2.0 ** (resent - PATIENT + 1), LONGEST_PAUSE)

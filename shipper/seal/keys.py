@@ -47,8 +47,12 @@ _MAX_FILE: Final = 10_000
 
 
 def create_identity(folder: Path) -> Ed25519PrivateKey:
-    """Make and store a new identity key in `folder` (created 0700); an existing key is never replaced."""
+    """Make and store a new identity key in `folder` (created 0700); an existing key is never replaced.
+
+    The key takes its name only when it is durable: half a key would be refused at every later start.
+    """
     op, path = "create the identity key", folder / IDENTITY
+    unfinished = f"{IDENTITY}.{os.getpid()}.tmp"
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
@@ -57,19 +61,21 @@ def create_identity(folder: Path) -> Ed25519PrivateKey:
     except OSError as error:
         raise _refused(op, str(folder), error, f"ls -ld {folder}") from None
     try:
+        with suppress(FileNotFoundError):  # from a start that was killed
+            os.unlink(unfinished, dir_fd=directory)
         handle = os.open(
-            IDENTITY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory
+            unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory
         )
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(pem)
                 file.flush()
                 os.fsync(file.fileno())
-        except BaseException:
-            # Half a key would be refused at every later start, and no note was signed with it.
+            # Unlike a rename, a link does not take the place of a key that is there.
+            os.link(unfinished, IDENTITY, src_dir_fd=directory, dst_dir_fd=directory)
+        finally:
             with suppress(OSError):
-                os.unlink(IDENTITY, dir_fd=directory)
-            raise
+                os.unlink(unfinished, dir_fd=directory)
         os.fsync(directory)
     except FileExistsError:
         raise ConfigError(op, str(path), "there is a key already", "fieldtrail keys show") from None

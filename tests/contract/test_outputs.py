@@ -8,10 +8,12 @@ import pytest
 
 from shipper.config import FileOutputSection, SyslogSection
 from shipper.outputs.file import FileOutput
+from shipper.outputs.relp import RelpOutput
 from shipper.outputs.stdout import StdoutOutput
 from shipper.outputs.store import StoreOutput, stored
 from shipper.outputs.syslog import SyslogOutput
 from tests.receivers import TcpReceiver, msg
+from tests.relp_receiver import RelpReceiver
 from tests.shipped import LOG, OTHER_LOG, batch, change, checkpoint, document, frames
 
 
@@ -99,11 +101,28 @@ class SyslogBench(Bench):
         self.receiver.close()
 
 
+class RelpBench(Bench):
+    def __init__(self, folder):
+        self.receiver = RelpReceiver()
+
+    def make(self):
+        address = f"relp://127.0.0.1:{self.receiver.port}"
+        section = SyslogSection(id="out", type="syslog", address=address, control="full")
+        return RelpOutput(section, hostname="hr-app-03")
+
+    def held(self, count):
+        return [msg(text) for text in self.receiver.messages(count)]
+
+    def close(self):
+        self.receiver.close()
+
+
 OUTPUTS = {
     "store": StoreBench,
     "file": FileBench,
     "stdout": StdoutBench,
     "syslog": SyslogBench,
+    "relp": RelpBench,
 }
 
 

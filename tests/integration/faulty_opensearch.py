@@ -15,14 +15,16 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from shipper.config import OpenSearchSection
+from shipper.outputs.opensearch import OpenSearchOutput
 from shipper.templates import templates
 
 
 class Request:
-    """One request: its bytes, and the ways to answer it."""
+    """One request: its bytes, plain and as they were `sent`, and the ways to answer it."""
 
-    def __init__(self, handler, server, body):
-        self.handler, self.server, self.body = handler, server, body
+    def __init__(self, handler, server, body, sent):
+        self.handler, self.server, self.body, self.sent = handler, server, body, sent
         parts = urlsplit(handler.path)
         self.method, self.path, self.query = handler.command, parts.path, parse_qs(parts.query)
 
@@ -66,10 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def _handle(self):
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        sent = body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
-        self.server.owner.handle(Request(self, self.server.owner, body))
+        self.server.owner.handle(Request(self, self.server.owner, body, sent))
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _handle  # noqa: N815 - the names that http.server calls
 
@@ -107,6 +109,14 @@ class FaultyOpenSearch:
         self.plain = []
         self.front = None
         """What answers every other request; None = well."""
+        self.guard = None
+        """`guard(request)` may answer any request before all else and returns whether it did; None = all may pass."""
+        self.delay = 0.0
+        """Seconds before each `_bulk` request is answered."""
+        self.most = self.most_bytes = 0
+        """The most `_bulk` requests that were under way at once, and their bytes."""
+        self._flying = self._flying_bytes = 0
+        self._lock = threading.Lock()
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -131,11 +141,12 @@ class FaultyOpenSearch:
     # -- answers ------------------------------------------------------------------------------------------------------
 
     def handle(self, request):
-        self.asked[f"{request.method} {request.path.rpartition('/')[2]}"] += 1
+        with self._lock:
+            self.asked[f"{request.method} {request.path.rpartition('/')[2]}"] += 1
+        if self.guard is not None and self.guard(request):
+            return
         if request.path == "/_bulk":
-            self.bulk_sizes.append(len(request.body))
-            fault = self.faults.pop(0) if self.faults else self.always or good
-            fault(request)
+            self._bulk(request)
         elif self.front is not None:
             self.front(request)
         elif request.path == "/":
@@ -157,6 +168,21 @@ class FaultyOpenSearch:
         else:
             request.answer(404, {"error": "no such path", "status": 404})
 
+    def _bulk(self, request):
+        with self._lock:
+            self.bulk_sizes.append(len(request.body))
+            fault = self.faults.pop(0) if self.faults else self.always or good
+            self._flying += 1
+            self._flying_bytes += len(request.body)
+            self.most, self.most_bytes = max(self.most, self._flying), max(self.most_bytes, self._flying_bytes)
+        try:
+            self.stopping.wait(self.delay)
+            fault(request)
+        finally:
+            with self._lock:
+                self._flying -= 1
+                self._flying_bytes -= len(request.body)
+
     def _search(self, request):
         body = json.loads(request.body)
         hits = []
@@ -164,7 +190,7 @@ class FaultyOpenSearch:
             wanted = set(body["query"]["ids"]["values"])
             hits = [
                 {"_index": index, "_id": one, "_source": json.loads(data)}
-                for (index, one), data in self.documents.items()
+                for (index, one), data in list(self.documents.items())
                 if one in wanted
             ]
         elif "term" in body["query"]:
@@ -200,6 +226,25 @@ class FaultyOpenSearch:
                 item = {"status": 201}
             items.append({"create": {"_index": index, **item}})
         return items
+
+
+@contextlib.contextmanager
+def outputs(**usual):
+    """`make(url…, **section)`: an output that is open, with the settings of `usual`; all are closed at the end."""
+    made = []
+
+    def make(*hosts, **section):
+        section = OpenSearchSection(id="siem", type="opensearch", hosts=hosts, **{**usual, **section})
+        output = OpenSearchOutput(section, namespace="default")
+        output.open({})
+        made.append(output)
+        return output
+
+    try:
+        yield make
+    finally:
+        for output in made:
+            output.close()
 
 
 # -- faults ------------------------------------------------------------------------------------------------------------
@@ -289,6 +334,18 @@ def drip_body(request):
             request.handler.wfile.write(b" ")
             request.handler.wfile.flush()
     request.handler.close_connection = True
+
+
+def silent(request):
+    """Nothing stored, and never an answer: the other side has gone without a word."""
+    request.server.stopping.wait(30)
+    request.handler.close_connection = True
+
+
+def stored_then_silent(request):
+    """All stored, and never an answer."""
+    request.server.store(request)
+    silent(request)
 
 
 def larger_than(limit, otherwise=good):

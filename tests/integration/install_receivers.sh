@@ -5,7 +5,8 @@
 set -eu
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/fieldtrail/receivers"
-if [ -e "$cache/complete" ]; then
+wanted="rsyslog rsyslog-gnutls rsyslog-relp syslog-ng-core"
+if [ "$(cat "$cache/complete" 2>/dev/null)" = "$wanted" ]; then
     echo "$cache: already there"
     exit 0
 fi
@@ -22,8 +23,8 @@ work="$(mktemp -d "$(dirname "$cache")/receivers.XXXXXX")"
 trap 'rm -rf "$work"' EXIT INT TERM
 
 # Asked for one at a time, so that their conflict does not matter; what this machine has already is not fetched.
-packages="rsyslog rsyslog-gnutls syslog-ng-core"
-for package in $packages; do
+packages="$wanted"
+for package in $wanted; do
     simulated="$(apt-get install --simulate --no-install-recommends "$package" 2>&1)" || {
         echo "$simulated" >&2
         echo "hint: apt-get update" >&2
@@ -40,8 +41,10 @@ for deb in "$work/debs"/*.deb; do
     dpkg-deb -x "$deb" "$work/root"
 done
 rm -rf "$work/debs"
-touch "$work/complete"
-rm -rf "$cache"
+echo "$wanted" >"$work/complete"
+rm -rf "$cache.old"
+if [ -e "$cache" ]; then mv "$cache" "$cache.old"; fi
 mv "$work" "$cache"
+rm -rf "$cache.old"
 trap - EXIT INT TERM
 echo "$cache: rsyslog and syslog-ng are ready"

@@ -10,15 +10,20 @@ import shutil
 import socket
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
 
+from shipper.build import OUTPUTS
+from shipper.config import Config, SyslogSection
 from tests.components import absent
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fieldtrail" / "receivers" / "root"
 HINT = "not installed: sh tests/integration/install_receivers.sh"
 PATIENCE = 30.0
+AGENT = "hr-app-03.example.test"
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
 def program(name):
@@ -41,20 +46,62 @@ def until(condition, what):
     return value
 
 
-def issue(folder):
+def issue(folder, server=("127.0.0.1", "soc.example.test"), **dates):
     """Keys and certificates of an authority of the test's own, in `folder`, which is returned.
 
-    ca.pem, server.pem + server.key for 127.0.0.1 and soc.example.test, client.pem + client.key, other-ca.pem.
+    ca.pem, server.pem + server.key for the names in `server` (`not_after=` for an expired one), client.pem + client.key;
+    other-ca.pem, and as many clients that must not get in: foreign (of that other authority), stranger (another name),
+    expired.
     """
-    authority = trustme.CA()
+    folder.mkdir(exist_ok=True)
+    authority, other = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
-    trustme.CA().cert_pem.write_to_path(folder / "other-ca.pem")
-    for name, identities in (("server", ("127.0.0.1", "soc.example.test")), ("client", ("hr-app-03.example.test",))):
-        issued = authority.issue_cert(*identities)
+    other.cert_pem.write_to_path(folder / "other-ca.pem")
+    for name, issuer, identities, valid in (
+        ("server", authority, server, dates),
+        ("client", authority, (AGENT,), {}),
+        ("foreign", other, (AGENT,), {}),
+        ("stranger", authority, ("other.example.test",), {}),
+        ("expired", authority, (AGENT,), {"not_after": YESTERDAY}),
+    ):
+        issued = issuer.issue_cert(*identities, **valid)
         issued.private_key_pem.write_to_path(folder / f"{name}.key")
         for number, pem in enumerate(issued.cert_chain_pems):
             pem.write_to_path(folder / f"{name}.pem", append=bool(number))
     return folder
+
+
+class Lab:
+    """Receivers and outputs of one test; all are stopped and closed in the end."""
+
+    def __init__(self, folder):
+        self.folder, self.pki = folder, issue(folder / "pki")
+        self._started, self._outputs = [], []
+
+    def start(self, name, transport, **options):
+        """A running receiver."""
+        receiver = RECEIVERS[name](self.folder, transport, options.pop("pki", self.pki), **options)
+        self._started.append(receiver)
+        return receiver.start()
+
+    def output(self, receiver, client=None, **values):
+        """An output to it; `client`: the name of the certificate to show. It trusts ca.pem unless `tls` says more."""
+        if receiver.transport in {"tls", "relps"}:
+            own = {"cert": self.pki / f"{client}.pem", "key": self.pki / f"{client}.key"} if client else {}
+            values["tls"] = {"ca": self.pki / "ca.pem", **own, **values.get("tls", {})}
+        address = f"{receiver.transport}://127.0.0.1:{receiver.port}"
+        section = SyslogSection(id="soc", type="syslog", address=address, **values)
+        output = OUTPUTS["syslog"](section, Config(agent={"name": "hr-app-03"}), self.folder)
+        output.open({})
+        self._outputs.append(output)
+        return output
+
+    def close(self):
+        """Stop and close."""
+        for output in self._outputs:
+            output.close()
+        for receiver in self._started:
+            receiver.stop()
 
 
 class Receiver:
@@ -126,22 +173,15 @@ class Rsyslog(Receiver):
 
     def command(self):
         modules = next(iter(CACHE.glob("usr/lib/*/rsyslog")), None) if self.path.is_relative_to(CACHE) else None
-        driver, network = "", ""
-        if self.transport == "tls":
-            network = (
-                f'defaultNetstreamDriverCAFile="{self.pki}/ca.pem" defaultNetstreamDriverCertFile="{self.pki}/server.pem"'
-                f' defaultNetstreamDriverKeyFile="{self.pki}/server.key"'
-            )
-            mode = "x509/certvalid" if self.options.get("mutual") else "anon"
-            driver = f' streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="{mode}"'
-        kind = "imudp" if self.transport == "udp" else "imtcp"
+        if modules and self.transport in {"relp", "relps"} and not (modules / "imrelp.so").exists():
+            absent(f"rsyslog-relp is {HINT}")
+        size = self.options.get("size", "128k")
         config = self.folder / "rsyslog.conf"
         config.write_text(
-            f"""global(workDirectory="{self.folder}" maxMessageSize="128k" {network})
-module(load="{kind}"{driver})
+            f"""global(workDirectory="{self.folder}" {f'maxMessageSize="{size}"' if size else ""} {self._network()})
 template(name="msg" type="string" string="%msg%\\n")
-ruleset(name="keep") {{ action(type="omfile" file="{self.written}" template="msg") }}
-input(type="{kind}" address="127.0.0.1" port="{self.port}" ruleset="keep")
+ruleset(name="keep" {self._queue()}) {{ action(type="omfile" file="{self.written}" template="msg") }}
+{self._input()}
 """
         )
         return [
@@ -149,6 +189,38 @@ input(type="{kind}" address="127.0.0.1" port="{self.port}" ruleset="keep")
             *("-n", "-f", str(config), "-i", str(self.folder / "pid")),
             *(("-M", str(modules)) if modules else ()),
         ]
+
+    def _queue(self):
+        # An answer over RELP says that the message is in rsyslog's queue: without one it is in the file.
+        direct = self.options.get("queue", "direct" if self.transport.startswith("relp") else "main") == "direct"
+        return 'queue.type="Direct"' if direct else ""
+
+    def _network(self):
+        if self.transport != "tls":
+            return ""
+        return (
+            f'defaultNetstreamDriverCAFile="{self.pki}/ca.pem" defaultNetstreamDriverCertFile="{self.pki}/server.pem"'
+            f' defaultNetstreamDriverKeyFile="{self.pki}/server.key"'
+        )
+
+    def _input(self):
+        place = f'address="127.0.0.1" port="{self.port}" ruleset="keep"'
+        if self.transport == "tls":
+            mode = "x509/certvalid" if self.options.get("mutual") else "anon"
+            driver = f'streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="{mode}"'
+            return f'module(load="imtcp" {driver})\ninput(type="imtcp" {place})'
+        if self.transport in {"relp", "relps"}:
+            more = f'oversizeMode="{self.options["oversize"]}"' if "oversize" in self.options else ""
+            if self.transport == "relps":
+                more += (
+                    f' tls="on" tls.caCert="{self.pki}/ca.pem" tls.myCert="{self.pki}/server.pem"'
+                    f' tls.myPrivKey="{self.pki}/server.key"'
+                )
+                if self.options.get("mutual", True):
+                    more += f' tls.authMode="name" tls.permittedPeer=["{AGENT}"]'
+            return f'module(load="imrelp")\ninput(type="imrelp" {place} {more})'
+        kind = "imudp" if self.transport == "udp" else "imtcp"
+        return f'module(load="{kind}")\ninput(type="{kind}" {place})'
 
 
 class SyslogNg(Receiver):
@@ -175,7 +247,7 @@ class SyslogNg(Receiver):
         config = self.folder / "syslog-ng.conf"
         config.write_text(
             f"""@version: {version}
-options {{ log-msg-size(131072); stats-freq(0); }};
+options {{ log-msg-size({self.options.get("size", 131072)}); stats-freq(0); }};
 source in {{ {source}; }};
 destination out {{ file("{self.written}" template("$MSG\\n")); }};
 log {{ source(in); destination(out); }};

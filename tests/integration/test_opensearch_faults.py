@@ -76,7 +76,8 @@ def test_documents_arrive_with_their_bytes_in_order(server, opened, compression)
 
 def test_a_large_batch_goes_in_requests_of_the_configured_size(server, opened):
     sent = documents(100)
-    assert told(opened(server.url, batch_bytes=20_000).deliver(batch(0, *sent))) == (100, 0, 0, 0)
+    output = opened(server.url, batch_bytes=20_000, concurrency=1)
+    assert told(output.deliver(batch(0, *sent))) == (100, 0, 0, 0)
     assert len(server.bulk_sizes) > 4
     assert max(server.bulk_sizes) <= 20_000
     assert stored(server) == [one.id for one in sent]
@@ -227,7 +228,7 @@ def test_what_a_person_must_put_right_is_tried_again_slowly(server, opened):
 
 
 def test_a_request_that_is_too_large_is_halved_and_the_size_remembered(server, opened):
-    output = opened(server.url)
+    output = opened(server.url, concurrency=1)  # so that the order is told as well
     server.always = faulty.larger_than(20_000)
     assert told(output.deliver(batch(0, *documents(100)))) == (100, 0, 0, 0)
     assert stored(server) == [one.id for one in documents(100)]

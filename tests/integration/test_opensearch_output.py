@@ -1,6 +1,7 @@
 """The output, the reader and the commands against a real OpenSearch, with and without nginx in front of it."""
 
 import json
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,16 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from shipper._auth import AuthSection, BasicAuth
 from shipper.commands import siem
 from shipper.commands.siem import install
-from shipper.config import AuthSection, BasicAuth, OpenSearchSection, TlsSection
+from shipper.config import OpenSearchSection, TlsSection
 from shipper.errors import ConfigError, UnavailableError, UsageError
 from shipper.model import Batch, Document
 from shipper.outputs import _opensearch_sender
 from shipper.outputs._bulk import read_reply
 from shipper.outputs._opensearch_client import Client, client_for, probe
+from shipper.outputs._opensearch_errors import NoAnswerError
 from shipper.outputs._opensearch_reader import (
     CONTROL,
     DEFAULT_INDEX,
@@ -239,6 +242,39 @@ def test_after_a_rollover_between_two_tries_nothing_stands_there_twice(opened, b
         assert ask("POST", f"/logs-fieldtrail.{stream}-{namespace}/_rollover").status == 200
     assert told(opened().deliver(batch(*sent, document(21)))) == (23, 0, 0, 0)
     assert len(found()) == 23
+
+
+def test_parallel_requests_of_which_some_answers_are_lost_double_nothing_across_a_rollover(
+    opened, batch, ask, namespace, found, monkeypatch
+):
+    output = opened(batch_bytes=50_000)
+    once, lost = Client._once, Counter()
+
+    def forgetful(self, number, method, path, *rest):
+        answer = once(self, number, method, path, *rest)
+        lost[path] += path == "/_bulk"
+        if path == "/_bulk" and lost[path] % 3 == 0:
+            raise NoAnswerError("send", self.place, "the answer was lost", sent=True)
+        return answer
+
+    output.deliver(batch(document(0)))
+    output._sender._pace.limit = 4
+    monkeypatch.setattr(Client, "_once", forgetful)
+    sent = documents(600, 1)
+    receipt = output.deliver(batch(*sent))
+    assert receipt.retry and receipt.delivered
+    assert any(thread.name.startswith("opensearch-lane") for thread in threading.enumerate())
+    for _ in range(20):
+        assert ask("POST", f"/logs-fieldtrail.change-{namespace}/_rollover").status == 200
+        before = receipt
+        receipt = output.deliver(batch(*before.retry))
+        assert not receipt.refused and not receipt.fork
+        assert receipt.delivered + len(receipt.retry) == len(before.retry)
+        if not receipt.retry:
+            break
+    assert told(opened().deliver(batch(*sent))) == (600, 0, 0, 0)  # and after a start
+    ids = Counter(identity for _, identity, _ in found())
+    assert len(ids) == 601 and set(ids.values()) == {1}
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,29 @@ def test_a_receiver_that_closes_at_once_is_not_flooded(receiver, connect, clock)
     receiver.wait(lambda r: len(r.connections) == 2 and len(r.connections[1]) == 10)
 
 
+def test_a_receiver_that_always_closes_after_the_same_messages_gets_them_ever_less_often(receiver, connect, clock):
+    output = connect(receiver.port)
+    output.deliver(frames()[0])
+    said = ""
+    while clock.now < 1400:
+        if output._stream is not None:
+            receiver.wait(lambda r: r.connections and len(r.connections[-1]) >= 5)
+            receiver.drop()
+            deadline = time.monotonic() + 10
+            while output._stream.trouble() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+        connections = len(receiver.connections)
+        clock.now += 1
+        assert output.confirmed_seq() == 0
+        if output._stream is None:
+            said = output.deliver(frames()[1]).error or said
+        if output._stream is not None:
+            receiver.wait(lambda r, before=connections: len(r.connections) > before)
+    assert 8 <= len(receiver.connections) <= 16  # 400 seconds: 1 s, 1 s, 1 s, 2 s, 4 s … 60 s
+    assert "times after the same messages" in said and "max_bytes: does it take messages of " in said
+
+
 def test_nobody_listening_is_a_retry_and_the_window_is_kept(connect, clock):
     receiver = TcpReceiver()
     output = connect(receiver.port)
@@ -153,7 +176,7 @@ def test_a_receiver_that_does_not_read_ends_in_a_retry_within_the_timeout(connec
 
 def test_a_host_that_has_no_address_is_told(connect):
     output = connect(9)
-    output._host = "no-such-host.invalid"
+    output._target.host = "no-such-host.invalid"
     assert "resolve" in output.deliver(frames()[0]).error
 
 

@@ -52,6 +52,7 @@ def test_a_chunk_says_where_its_records_stood_and_where_the_stream_stands_after_
             "size": 12,
             "lag": 3,
             "format": "plain",
+            "cut": 0,
             "state": "following",
         }
     ]

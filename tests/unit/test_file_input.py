@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import gzip
+import logging
 import os
 import threading
 
@@ -11,7 +11,7 @@ import pytest
 
 from shipper.errors import ConfigError
 from shipper.inputs.file import FileInput
-from shipper.inputs.file.hints import Hints
+from shipper.inputs.file.hints import Hints, remote_devices
 from tests.tailing import StandingClock, Tailing, lines, named, numbered
 
 
@@ -313,6 +313,62 @@ def test_a_read_that_fails_is_retried_on_a_new_descriptor_without_repeating_a_li
     assert t.start().problems() == []
 
 
+@pytest.mark.parametrize("call", ["fstat", "pread"])
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO])
+def test_a_file_handle_that_went_stale_is_opened_anew_by_its_path_later_and_later(make, monkeypatch, call, code):
+    t = make("app.log")
+    t.write("app.log", numbered(0, 3))
+    t.read()
+    t.write("app.log", numbered(3, 6))
+    (stale,) = t.start()._follower.handles.open.values()
+    opened, failed = [], []
+    inner_open, inner = os.open, getattr(os, call)
+
+    def broken(fd, *rest):
+        if os.readlink(f"/proc/self/fd/{fd}").startswith(str(t.root)):
+            failed.append(t.clock.mono)
+            raise OSError(code, os.strerror(code))
+        return inner(fd, *rest)
+
+    before = stale.fd
+    with monkeypatch.context() as patch:
+        patch.setattr(f"shipper.inputs.file.reader.os.{call}", broken)
+        patch.setattr(
+            "shipper.inputs.file.reader.os.open", lambda path, *a: opened.append(t.clock.mono) or inner_open(path, *a)
+        )
+        for _ in range(60):
+            assert t.read() == []
+        assert t.start().problems()[0].cause == os.strerror(code)
+    assert 3 < len(failed) < 20 and 3 < len(opened) < 20
+    assert t.read(wait=61) == named(3, 6)
+    assert t.losses == [] and t.start().problems() == []
+    assert before >= 0 and count_open(t.root) == 1
+
+
+def test_a_file_whose_handle_went_stale_and_that_is_another_by_now_is_a_loss_and_the_other_is_read(make, monkeypatch):
+    t = make("app.log")
+    t.write("app.log", numbered(0, 3))
+    t.read()
+    t.write("app.log", numbered(3, 6))
+
+    def broken(fd, count, offset):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shipper.inputs.file.reader.os.pread", broken)
+        t.read()
+        t.write("other", numbered(50, 60))
+        os.replace(t.root / "other", t.root / "app.log")
+    t.read(wait=5)
+    t.read(wait=70)
+    t.read(wait=70)
+    assert t.lines == [*named(0, 3), *named(50, 60)]
+    assert [(loss.offset, loss.seen_size) for loss in t.losses] in (
+        [(len(numbered(0, 3)), len(numbered(0, 6)))],
+        [(len(numbered(0, 3)), None)],
+    )
+
+
 def test_one_failing_file_does_not_stop_the_others_or_its_successor(make, monkeypatch):
     t = make("app.log*")
     t.write("app.log", numbered(0, 3))
@@ -328,18 +384,6 @@ def test_one_failing_file_does_not_stop_the_others_or_its_successor(make, monkey
 def test_a_directory_given_as_a_path_is_refused_at_construction(tmp_path):
     with pytest.raises(ConfigError, match="directory"):
         FileInput("crm", [str(tmp_path)], clock=StandingClock(), format="plain")
-
-
-def test_a_compressed_file_is_not_read_as_lines_and_is_named(make):
-    t = make("app.log*")
-    t.write("app.log", "one\n")
-    t.write("app.log.1.gz", gzip.compress(b"zero\n"))
-    t.read()
-    t.read()
-    assert t.lines == ["one"]
-    (skipped,) = t.start().skipped()
-    assert skipped[0].endswith("app.log.1.gz")
-    assert t.start().problems() == []
 
 
 # -- limits --------------------------------------------------------------------------------------------------------
@@ -542,6 +586,137 @@ def test_directories_that_cannot_be_watched_are_no_error_and_say_why(tmp_path, m
         assert not hints.whole
     finally:
         hints.close()
+        hints.close()
+
+
+class Refusing:
+    """An observer that cannot watch, as when a limit of inotify is reached."""
+
+    def __init__(self, error):
+        self.error = error
+        self.asked = 0
+
+    def is_alive(self):
+        return True
+
+    def schedule(self, *_args, **_kwargs):
+        self.asked += 1
+        raise self.error
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def join(self, _timeout):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.ENOSPC, "inotify watch limit reached"), "inotify watch limit reached"),
+        (OSError(errno.EMFILE, "inotify instance limit reached"), "inotify instance limit reached"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+    ],
+)
+def test_where_the_system_refuses_to_watch_files_are_found_by_looking_and_it_is_said_once(
+    make, monkeypatch, error, cause
+):
+    told = []
+    monkeypatch.setattr("shipper.inputs.file.hints.telemetry.watch_refused", lambda **values: told.append(values))
+    monkeypatch.setattr("shipper.inputs.file.hints.Observer", lambda: Refusing(error))
+    t = make("a/*.log", "b/*.log", use_watchdog=True)
+    for folder in "ab":
+        (t.root / folder).mkdir()
+        t.write(f"{folder}/app.log", f"one {folder}\n")
+    for _ in range(5):
+        t.read()
+    t.write("a/new.log", "two\n")
+    t.write("b/app.log", "three\n")
+    assert sorted(t.read()) == ["three", "two"]
+    assert told == [{"directory": str(t.root / "a"), "cause": cause}]
+
+
+def test_an_observer_that_cannot_start_is_no_end_of_reading(make, monkeypatch):
+    told = []
+    monkeypatch.setattr("shipper.inputs.file.hints.telemetry.watch_refused", lambda **values: told.append(values))
+
+    def none():
+        raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+    monkeypatch.setattr("shipper.inputs.file.hints.Observer", none)
+    t = make("*.log", use_watchdog=True)
+    t.write("app.log", "one\n")
+    t.read()
+    t.read()
+    t.write("app.log", "two\n")
+    t.read()
+    assert t.lines == ["one", "two"]
+    assert len(told) == 1
+
+
+def test_lost_hints_are_said_once_and_bring_a_scan(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("shipper.inputs.file.hints.telemetry.watch_overflowed", lambda: told.append(1))
+    wake = threading.Event()
+    hints = Hints(wake)
+    try:
+        hints.update([str(tmp_path)], 0.0)
+        hints.clear()
+        assert not hints.moved and told == []
+        for _ in range(3):
+            logging.getLogger("watchdog.observers.inotify_c").warning("inotify queue overflow: events lost")
+        assert hints.moved and wake.is_set() and hints.overflows == 3
+        hints.update([str(tmp_path)], 1.0)
+        hints.update([str(tmp_path)], 2.0)
+        assert told == [1]
+    finally:
+        hints.close()
+
+
+MOUNTS = """\
+25 1 {here} / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+40 25 0:51 / /srv/logs rw,relatime shared:20 - {kind} server.example:/logs rw,vers=4.2
+not a line of mounts
+41 25 garbage / /odd rw - nfs odd rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "remote"),
+    [
+        ("nfs", True), ("nfs4", True), ("cifs", True), ("smb3", True), ("fuse.sshfs", True), ("fuse", True),
+        ("fuse.glusterfs", True), ("9p", True), ("virtiofs", True), ("ceph", True), ("glusterfs", True),
+        ("ext4", False), ("xfs", False), ("btrfs", False), ("tmpfs", False), ("overlay", False), ("fuseblk", False),
+        ("autofs", False),
+    ],
+)  # fmt: skip
+def test_file_systems_of_which_the_kernel_cannot_tell_everything_are_known_by_their_type(kind, remote):
+    assert (os.makedev(0, 51) in remote_devices(MOUNTS.format(here="254:1", kind=kind))) is remote
+    assert os.makedev(254, 1) not in remote_devices(MOUNTS.format(here="254:1", kind=kind))
+
+
+def test_a_directory_on_a_network_file_system_is_not_watched_and_looked_at_each_interval(tmp_path):
+    device = os.stat(tmp_path).st_dev
+    here = f"{os.major(device)}:{os.minor(device)}"
+    mounts = tmp_path / "mountinfo"
+    (tmp_path / "logs").mkdir()
+    mounts.write_text(f"40 25 {here} / {tmp_path} rw shared:20 - nfs4 server.example:/logs rw\n")
+    hints = Hints(None, mounts)
+    try:
+        hints.update([str(tmp_path / "logs")], 0.0)
+        assert list(hints.remote) == [str(tmp_path / "logs")]
+        assert not hints.whole and not hints._watches and hints.failures == {}
+        mounts.unlink()  # asked again only where another directory appears under the name
+        hints.update([str(tmp_path / "logs")], 1.0)
+        assert not hints.whole
+        (tmp_path / "logs").rename(tmp_path / "old")
+        (tmp_path / "logs").mkdir()
+        hints.update([str(tmp_path / "logs")], 2.0)
+        assert hints.whole and hints.remote == {}
+    finally:
         hints.close()
 
 

@@ -321,3 +321,151 @@ def test_closing_twice_is_fine(make):
     output.close()
     output.close()
     assert "not open" in output.deliver(frames()[0]).error
+
+
+# -- renamed by somebody else, and killed before the next cursor -------------------------------------------------------
+
+
+def killed(output):
+    """As after kill -9: nothing is synced, no state comes back."""
+    output._release()
+
+
+def lines_of(*paths):
+    return [line for path in paths if path.exists() for line in path.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("merged", [1, 2, 6])
+def test_a_kill_after_following_a_rename_repeats_nothing(make, path, at_once, merged):
+    """State saved, two frames, rename, two frames, kill: all of it once, however the journal delivers again."""
+    sent = frames(6)
+    output = make()
+    output.deliver(sent[0])
+    state = output.flush()
+    for frame in sent[1:3]:
+        output.deliver(frame)
+    renamed = path.with_name("events.ndjson.1")
+    path.rename(renamed)
+    for frame in sent[3:5]:
+        output.deliver(frame)
+    killed(output)
+    if not at_once:  # a second kill while the first is being made good
+        output = make(state)
+        assert output.flush() == state
+        output.deliver(sent[1])
+        state = output.flush()
+        killed(output)
+    output = make(state)
+    again = [document for frame in sent[(1 if at_once else 2) :] for document in frame.documents]
+    size = 5 * merged
+    for seq, first in enumerate(range(0, len(again), size)):
+        part = again[first : first + size]
+        assert output.deliver(batch(seq, *part)).delivered == len(part)
+    assert lines_of(renamed, path) == text(*sent).splitlines()
+    info = path.stat()
+    assert output.flush() == {"dev": info.st_dev, "ino": info.st_ino, "length": info.st_size, "path": str(path)}
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, renamed.name]
+
+
+@pytest.mark.parametrize("created", [True, False])
+def test_a_rename_after_a_kill_repeats_nothing(make, path, created):
+    sent = frames(4)
+    output = make()
+    output.deliver(sent[0])
+    state = output.flush()
+    output.deliver(sent[1])
+    killed(output)
+    renamed = path.with_name("events.ndjson-20260203")
+    with path.open("ab") as file:
+        file.write(sent[2].documents[0].data[:100])  # killed in the middle of a write
+    path.rename(renamed)
+    if created:
+        path.touch()
+    output = make(state)
+    for frame in sent[1:]:
+        assert output.deliver(frame).delivered == 5
+    whole, torn = renamed.read_bytes()[:-100], renamed.read_bytes()[-100:]
+    assert whole + path.read_bytes() == text(*sent) and sent[2].documents[0].data.startswith(torn)
+
+
+def test_a_renamed_file_that_is_gone_is_told_by_what_follows_it(make, path):
+    sent = frames(6)
+    output = make()
+    output.deliver(sent[0])
+    state = output.flush()
+    for frame in sent[1:3]:
+        output.deliver(frame)
+    path.rename(path.with_name("events.ndjson.1"))
+    output.deliver(sent[3])
+    killed(output)
+    path.with_name("events.ndjson.1").unlink()  # compressed, or moved to another folder
+    output = make(state)
+    for frame in sent[1:]:
+        assert output.deliver(frame).delivered == 5
+    assert path.read_bytes() == text(*sent[3:])
+
+
+def test_a_file_of_somebody_else_is_not_touched_after_a_rename_and_a_kill(make, path):
+    sent = frames(3)
+    output = make()
+    output.deliver(sent[0])
+    state = output.flush()
+    output.deliver(sent[1])
+    killed(output)
+    path.rename(path.with_name("events.ndjson.1"))
+    path.write_text("somebody else's lines\n")
+    output = make(state)
+    assert output.flush() == state and path.read_text() == "somebody else's lines\n"
+    for frame in sent[1:]:
+        output.deliver(frame)
+    assert path.with_name("events.ndjson.000001").read_text() == "somebody else's lines\n"
+    assert lines_of(path.with_name("events.ndjson.1"), path) == text(*sent).splitlines()
+
+
+def test_an_older_archive_under_the_name_is_not_taken_for_what_follows(make, path):
+    sent = frames(4)
+    output = make()
+    for frame in sent[:3]:
+        output.deliver(frame)
+    state = output.flush()
+    killed(output)
+    path.rename(path.with_name("events.ndjson.1"))
+    path.write_bytes(text(sent[0]))
+    output = make(state)
+    assert output.deliver(sent[3]).delivered == 5
+    assert path.with_name("events.ndjson.000001").read_bytes() == text(sent[0])
+    assert path.read_bytes() == text(sent[3])
+
+
+def test_what_stands_in_the_renamed_file_is_synced_before_it_counts(make, path):
+    sent = frames(3)
+    output = make()
+    state = output.flush()
+    output.deliver(sent[0])
+    killed(output)
+    path.rename(path.with_name("events.ndjson.1"))
+    disk = Disk()
+    output = make(state, fs=disk)
+    output.deliver(sent[0])
+    assert disk.syncs == 1 and path.read_bytes() == b""
+    killed(output)
+    disk.sync_fails = True
+    output = make(state, fs=disk)
+    assert output.deliver(sent[0]).delivered == 5
+    assert path.read_bytes() == text(sent[0])
+
+
+def test_documents_before_a_torn_end_are_passed_over_in_a_larger_delivery(make, path):
+    sent = frames(3)
+    output = make()
+    state = output.flush()
+    output.deliver(sent[0])
+    output.deliver(sent[1])
+    killed(output)
+    with path.open("ab") as file:
+        file.write(b"\0" * 5000)
+    output = make(state)
+    output.deliver(batch(2, *(document for frame in sent for document in frame.documents)))
+    assert path.read_bytes() == text(*sent)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

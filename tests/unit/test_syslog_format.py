@@ -11,7 +11,8 @@ from shipper.errors import ConfigError
 from shipper.model import Document
 from shipper.outputs import _syslog_frame as frame
 from shipper.outputs._stream import Window
-from shipper.outputs.syslog import SyslogOutput, explain
+from shipper.outputs._syslog_target import explain
+from shipper.outputs.syslog import SyslogOutput
 from tests.shipped import LOG, batch, change, checkpoint, control, document
 
 RFC5424 = re.compile(
@@ -135,9 +136,9 @@ def test_a_ca_file_that_holds_no_certificate_is_a_configuration_error(tmp_path):
 
 def test_tls_is_1_2_or_newer_and_checks_the_name():
     output = SyslogOutput(section(address="tls://192.0.2.1:6514"), hostname="h")
-    output.open({})
-    assert output._context.minimum_version == ssl.TLSVersion.TLSv1_2
-    assert output._context.check_hostname
+    context = output._target.context()
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.check_hostname
 
 
 def test_a_certificate_error_says_what_to_set():
@@ -146,6 +147,8 @@ def test_a_certificate_error_says_what_to_set():
     assert "tls.ca" in explain(error)
     error.verify_message = "Hostname mismatch, certificate is not valid for 'a'."
     assert "tls.server_name" in explain(error)
+    error.verify_message = "certificate has expired"
+    assert "the receiver's certificate has expired" in explain(error) and "date -u" in explain(error)
 
 
 # -- the window of what is not confirmed -------------------------------------------------------------------------------

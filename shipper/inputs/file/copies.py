@@ -49,6 +49,19 @@ class Copies:
         """Whether a truncated stream waits for a scan to show where its content went."""
         return bool(self._orphans)
 
+    def truncated(self) -> list[Stream]:
+        """Streams that were truncated and have not been found elsewhere yet."""
+        return [orphan.stream for orphan in self._orphans]
+
+    def go_on(self, stream: Stream, moved: Stream | None) -> None:
+        """A truncated stream goes on as `moved`, in another file; None: all of it was read."""
+        orphan = next(orphan for orphan in self._orphans if orphan.stream is stream)
+        self._orphans.remove(orphan)
+        if moved is None:
+            self._follower.finish(stream)
+        else:
+            self._hand_over(orphan, moved)
+
     def scanned(self, *, complete: bool) -> None:
         """The directories were scanned; `complete` when no name changed meanwhile."""
         self._scans += complete
@@ -88,7 +101,7 @@ class Copies:
             waiting = [item for item in waiting if item.fresh]
         index: dict[tuple[str, bytes], list[Stream]] = {}
         for stream in follower.streams.values():
-            if not stream.fresh and stream.fd >= 0:
+            if not stream.fresh and stream.fd >= 0 and stream.pack is None:
                 if stream.read_to >= _KEY:
                     index.setdefault(("", stream.head[:_KEY]), []).append(stream)
                 elif (name := family(stream.path)) in kin:
@@ -180,9 +193,12 @@ class Copies:
             if relation == "continues":
                 # Lines that the original holds are the original's to give out.
                 self._start_at(stream, other.framer.line if stream.extends(other) else other.offset, other)
+                return
             break
         stream.fresh, stream.held = False, None
         self.fresh.pop(stream.id, None)
+        if stream.old:
+            self._follower.ignore(stream)
 
     def _start_at(self, stream: Stream, offset: int, original: Stream) -> None:
         """Let a copy start where its content is no longer known."""
@@ -204,7 +220,7 @@ class Copies:
             last = self._scans - orphan.scans >= patience
             if self._rehoused(orphan, now, last=last):
                 continue
-            if not last:
+            if not last or self._follower.packs.look_beside(orphan.stream.position()):
                 self._orphans.append(orphan)
                 continue
             stream = orphan.stream

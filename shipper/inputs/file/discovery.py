@@ -204,9 +204,9 @@ def _path_matches(names: Sequence[str], parts: Sequence[str]) -> bool:
     return bool(names) and fnmatch.fnmatchcase(names[0], parts[0]) and _path_matches(names[1:], parts[1:])
 
 
-ROTATED: Final = re.compile(r"(?:[._-]\d[\dTZ_:-]*|\.old|\.bak|~)+$")
+ROTATED: Final = re.compile(r"(?:(?:[._-]\d[\dTZ_:-]*|\.old|\.bak|~)+(?:\.(?:gz|zst|xz|bz2))?|\.(?:gz|zst|xz|bz2))$")
 
 
 def family(path: str) -> str:
-    """What the names of one rotated log have in common: `app.log`, `app.log.1` and `app.log-20260203` give one."""
+    """What the names of one rotated log have in common: `app.log`, `app.log.1` and `app.log-20260203.gz` give one."""
     return ROTATED.sub("", path)

@@ -22,20 +22,24 @@ files beside it. What cannot be found is a `Loss`.
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shipper.grouping import Framing, GroupFramer
 from shipper.inputs.file.copies import Copies
-from shipper.inputs.file.discovery import family
+from shipper.inputs.file.discovery import Found, family
 from shipper.inputs.file.handles import Handles, copied_beside, perhaps_unmounted, renamed_beside
 from shipper.inputs.file.identity import MIN_HEAD, FileId, Position, identify, stream_id
+from shipper.inputs.file.packed import Pack
+from shipper.inputs.file.packs import Packs
 from shipper.inputs.file.reader import Stream, open_file
+from shipper.inputs.file.unpack import PEEK, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
-    from shipper.inputs.file.discovery import Discovery, Found
+    from shipper.inputs.file.discovery import Discovery
     from shipper.model import Record
 
 REMOUNT: Final = 3600.0
@@ -94,15 +98,18 @@ class Follower:
         self.losses: deque[Loss] = deque(maxlen=_MAX_KEPT)
         self.directories: set[str] = set()
         self.looking: list[tuple[str, str]] = []  # problems of the last scan
-        self.skipped: dict[tuple[int, int], tuple[str, int]] = {}
+        self.ignored: dict[tuple[int, int], Found] = {}  # older than what is to be read
+        self.now = 0.0
+        """The monotonic time of the current turn."""
         self.inodes: dict[tuple[int, int], Stream] = {}
         self.stored: dict[str, Position] = {}  # kept positions whose file was not found yet
-        self._parked: dict[str, Position] = {}  # read to the end, renamed out of the patterns
+        self.parked: dict[str, Position] = {}  # read to the end, renamed out of the patterns
         self.families: dict[str, Stream] = {}  # the newest of each rotated log
         self._kept_by_inode: dict[int, list[tuple[str, Position]]] = {}
         self._misses: dict[str, int] = {}
         self._first_scan: float | None = None
         self.copies = Copies(self, once=once)
+        self.packs = Packs(self, once=once, grace=grace)
 
     def restore(self, positions: Mapping[str, Position]) -> None:
         """Take over the kept positions; their files are looked for at the next scan."""
@@ -110,8 +117,11 @@ class Follower:
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
-    def scan(self, now: float) -> None:
-        """Look at the directories and match what is there with what is known."""
+    def scan(self, now: float, horizon: float | None = None) -> None:
+        """Look at the directories and match what is there with what is known.
+
+        A file that is new and was last written before `horizon` (wall clock) is ignored as long as it stays so.
+        """
         scan = self._discovery.scan()
         self.directories, self.looking = scan.directories, scan.problems
         seen: set[tuple[int, int]] = set()
@@ -119,15 +129,17 @@ class Follower:
         for found in scan.files:
             key = (found.dev, found.ino)
             seen.add(key)
-            if key in self.skipped and found.size >= self.skipped[key][1]:
+            ignored = self.ignored.get(key)
+            if ignored is not None and (ignored.size, ignored.mtime_ns) == (found.size, found.mtime_ns):
+                self.ignored[key] = found
                 continue
             stream = self.inodes.get(key)
             if stream is None or not self._still(stream, found, now):
                 newcomers.append(found)
             else:
                 self._sighted(stream, found, now)
-        for key in [key for key in self.skipped if key not in seen]:
-            del self.skipped[key]
+        for key in [key for key in self.ignored if key not in seen]:
+            del self.ignored[key]
         names = {name for found in scan.files for name in found.names} | {item.path for item in self.streams.values()}
         for path in [path for path in self.handles.failing if path not in names]:
             del self.handles.failing[path]
@@ -135,10 +147,10 @@ class Follower:
             if (stream.file.dev, stream.file.ino) not in seen:
                 self._away(stream, now)
         self._kept_by_inode = {}
-        for kept in (self.stored, self._parked):
+        for kept in (self.stored, self.parked):
             for name, position in kept.items():
                 self._kept_by_inode.setdefault(position.file.ino, []).append((name, position))
-        unopened = {(found.dev, found.ino): found.path for found in newcomers if not self._adopt(found, now)}
+        unopened = {(found.dev, found.ino): found.path for found in newcomers if not self._adopt(found, now, horizon)}
         # Names that changed under the scan: what was not found may be there all the same.
         complete = all(path in self.handles.failing for path in unopened.values())
         if self.stored:
@@ -175,6 +187,7 @@ class Follower:
             or self.stored
             or self.looking
             or self.handles.failing
+            or self.packs.busy
             or any(stream.size for stream in self.copies.fresh.values())
             or any(
                 (stream.check and stream.fd >= 0) or not (stream.linked or stream.over)
@@ -193,7 +206,8 @@ class Follower:
 
     def _still(self, stream: Stream, found: Found, now: float) -> bool:
         """Whether the file found is the one of `stream`, whose inode number it has."""
-        unchanged = (found.size, found.mtime_ns) == (stream.size, stream.mtime_ns)
+        known = (stream.size, stream.mtime_ns) if stream.pack is None else stream.pack.raw
+        unchanged = (found.size, found.mtime_ns) == known
         if stream.fd >= 0 or unchanged or stream.over:
             return True
         if stream.retry is not None and now < stream.retry:
@@ -237,12 +251,17 @@ class Follower:
                 if stream.fd >= 0:
                     self.look(stream, now)
                 return
-            if missed and (now - stream.grown >= REMOUNT or not perhaps_unmounted(position)):
+            packs = self.packs
+            if not stream.fresh and (packs.may_hold if position.closed else packs.look_beside)(position):
+                self.drop(stream)
+                stream.over = True
+                self.stored[stream.id] = position  # looked for like one of an earlier run
+            elif missed and (now - stream.grown >= REMOUNT or not perhaps_unmounted(position)):
                 self.vanish(stream)
 
     # -- files that nobody follows yet -----------------------------------------------------------------------------
 
-    def _adopt(self, found: Found, now: float) -> bool:
+    def _adopt(self, found: Found, now: float, horizon: float | None) -> bool:
         """Open a file that no stream stands for. False: it cannot be opened now."""
         if self.handles.waits(found.path, now):
             return False
@@ -260,8 +279,11 @@ class Follower:
             file = identify(fd)
             if (file.dev, file.ino) != (found.dev, found.ino):  # another file by now: the next scan sees it
                 return False
-            self._place(fd, file, found.path, now)
+            stream = self._place(fd, file, found.path, now)
             taken = True
+            changed = self.ignored.pop((file.dev, file.ino), None) is not None
+            if stream.fresh and not changed and horizon is not None and found.mtime_ns < horizon * 1e9:
+                stream.old = found.mtime_ns
         except OSError as error:
             self.handles.note(found.path, error, now)
         finally:
@@ -269,27 +291,57 @@ class Follower:
                 os.close(fd)
         return taken
 
-    def _place(self, fd: int, file: FileId, path: str, now: float) -> None:
-        """Make a stream of an open file: a kept one where inode, birth time and content agree, else a fresh one."""
+    def _place(self, fd: int, file: FileId, path: str, now: float) -> Stream:
+        """Make a stream of an open file: a kept one where inode, birth time and content agree, else a fresh one.
+
+        Raises OSError.
+        """
         status = os.fstat(fd)
         known = [
             (position.generation, name, position)
             for name, position in self._kept_by_inode.get(file.ino, ())
-            if position.same_inode(file) and (name in self.stored or name in self._parked)
+            if position.same_inode(file) and (name in self.stored or name in self.parked)
         ]
         known.sort(key=lambda item: item[0], reverse=True)
+        kind = kind_of(os.pread(fd, PEEK, 0))
+        if kind:
+            return self.packs.place(fd, kind, file, path, known)
         for _, name, position in known:
             if position.verifies(fd, status.st_size):
-                self.resume(name, position, fd, file, path, now)
-                return
-        stream = self.create(file, known[0][0] + 1 if known else 0, path, now)
-        stream.fd, stream.size = fd, status.st_size
-        stream.fresh = True
+                return self.resume(name, position, fd, file, path, now)
+        return self._begin_plain(fd, file, path, known[0][0] + 1 if known else 0)
+
+    def begin(self, fd: int, file: FileId, path: str, generation: int) -> Stream:
+        """Make a fresh stream, `generation` of its file, of an open file. Raises OSError."""
+        kind = kind_of(os.pread(fd, PEEK, 0))
+        if kind:
+            return self.packs.take_in(fd, file, path, generation, Pack(kind))
+        return self._begin_plain(fd, file, path, generation)
+
+    def _begin_plain(self, fd: int, file: FileId, path: str, generation: int) -> Stream:
+        size = os.fstat(fd).st_size
+        stream = self.create(file, generation, path, self.now)
+        stream.fd, stream.size, stream.fresh = fd, size, True
         self.copies.fresh[stream.id] = stream
         self.register(stream)
+        return stream
+
+    def repack(self, stream: Stream) -> None:
+        """A file of which nothing was taken yet proved to be compressed. Raises OSError."""
+        fd, stream.fd = stream.fd, -1
+        self.drop(stream)
+        stream.over = True
+        try:
+            heir = self.begin(fd, stream.file, stream.path, stream.generation)
+        except OSError:
+            os.close(fd)
+            raise
+        heir.linked, heir.old = stream.linked, stream.old
+        if self._once:
+            heir.over = False
 
     def create(self, file: FileId, generation: int, path: str, now: float) -> Stream:
-        while (name := stream_id(file, generation)) in self.streams or name in self.stored or name in self._parked:
+        while (name := stream_id(file, generation)) in self.streams or name in self.stored or name in self.parked:
             generation += 1
         stream = Stream(name, file, generation, path, self.framer(self._form), self._form)
         stream.grown = now
@@ -315,19 +367,28 @@ class Follower:
         older = self.families.get(kin)
         if older is not None and older is not stream and older.unread and not older.over:
             stream.wait = (older, older.read_to + older.unread)
+        if stream.pack is not None:
+            return  # the newest of a rotated log is the one that is written to
+        packed = None if stream.read_to else self.packs.first_of(kin)
+        if packed is not None:
+            stream.wait = (packed, sys.maxsize)
         self.families[kin] = stream
 
-    def resume(self, name: str, position: Position, fd: int, file: FileId, path: str, now: float) -> Stream:
+    def resume(
+        self, name: str, position: Position, fd: int, file: FileId, path: str, now: float, pack: Pack | None = None
+    ) -> Stream:
         """Go on with a kept stream in an open file; its position is no longer looked for. Raises OSError."""
         form = self._form or position.format
         stream = Stream(name, file, position.generation, path, self.framer(form), form)
         stream.fd, stream.size, stream.seen = fd, os.fstat(fd).st_size, position.size
+        if pack is not None:
+            stream.pack, stream.size = pack, pack.length
         stream.resume(self.framing(form), position.offset, position.encoding, position.framing)
         stream.closed, stream.grown = position.closed, now
         stream.renamed = position.path != path
         stream.former = position.path if stream.renamed else ""
         self.stored.pop(name, None)
-        self._parked.pop(name, None)
+        self.parked.pop(name, None)
         self._misses.pop(name, None)
         self.register(stream)
         return stream
@@ -384,6 +445,8 @@ class Follower:
             path = None if position.closed else copied_beside(position.path, position, self.inodes)
             if path is not None and self.resume_outside(name, position, path, now) is not None:
                 continue
+            if (self.packs.may_hold if position.closed else self.packs.look_beside)(position):
+                continue
             if perhaps_unmounted(position) and (self._once or now - (self._first_scan or now) < REMOUNT):
                 continue
             self._misses[name] = self._misses.get(name, 0) + complete
@@ -406,7 +469,7 @@ class Follower:
                 if stream.fd < 0:
                     continue
                 status = self.look(stream, now)
-                if status is None or stream.ready:
+                if status is None or stream.ready or self.packs.may_end(stream):
                     continue
                 if stream.fresh or status.st_nlink == 0:
                     self.finish(stream)
@@ -427,15 +490,16 @@ class Follower:
         stream.close()
         stream.over = True
         self.tell(stream, records, cut=cut)
-        self._parked[stream.id] = stream.position()
-        if len(self._parked) > _MAX_KEPT:
-            name = next(iter(self._parked))
-            self._tell_over(name, self._parked.pop(name))
+        self.parked[stream.id] = stream.position()
+        if len(self.parked) > _MAX_KEPT:
+            name = next(iter(self.parked))
+            self._tell_over(name, self.parked.pop(name))
 
     def vanish(self, stream: Stream) -> None:
         """The file of a stream that is not open is gone."""
         unread = stream.seen > stream.read_to
-        if unread or not (stream.closed or stream.fresh):
+        unheard = stream.pack is not None and stream.fresh and stream.pack.original is None
+        if unread or unheard or not (stream.closed or stream.fresh):
             self.lose(stream, stream.seen if unread else None)
         self.finish(stream)
 
@@ -451,9 +515,10 @@ class Follower:
         stream.over = True
         self.tell(stream, records, last=True, cut=cut)
 
-    def skip(self, stream: Stream) -> None:
-        """The file is compressed: do not follow it."""
-        self.skipped[stream.file.dev, stream.file.ino] = (stream.path, stream.size)
+    def ignore(self, stream: Stream) -> None:
+        """The file is older than what is to be read: do not follow it until it changes."""
+        file, size = stream.file, os.fstat(stream.fd).st_size
+        self.ignored[file.dev, file.ino] = Found(stream.path, (stream.path,), file.dev, file.ino, size, stream.old)
         self.drop(stream)
         stream.close()
         stream.over = True
@@ -468,6 +533,7 @@ class Follower:
         """Take a stream out of all indexes."""
         self.streams.pop(stream.id, None)
         self.copies.fresh.pop(stream.id, None)
+        self.packs.busy.pop(stream.id, None)
         self.handles.leave(stream)
         key = (stream.file.dev, stream.file.ino)
         if self.inodes.get(key) is stream:

@@ -131,22 +131,27 @@ class Handles:
         return [Problem(path, cause) for path, cause in sorted(found.items())[:_MAX_REPORTED]]
 
 
-def _neighbours(path: str, known: Container[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result]]:
-    """Regular files in the directory of `path` whose (device, inode) is not `known`."""
-    try:
-        with os.scandir(os.path.dirname(path)) as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    status = entry.stat(follow_symlinks=False)
-                    if (status.st_dev, status.st_ino) not in known:
-                        yield entry.path, status
-    except OSError:
-        return
+def neighbours(path: str, known: Container[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result]]:
+    """Regular files in the directory of `path` whose (device, inode) is not `known`.
+
+    Where `path` is a link, also those beside the file that it leads to now: containers' logs are named by links, and a
+    restarted container's file stands beside the one before it.
+    """
+    for folder in dict.fromkeys((os.path.dirname(path), os.path.dirname(os.path.realpath(path)))):
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False):
+                        status = entry.stat(follow_symlinks=False)
+                        if (status.st_dev, status.st_ino) not in known:
+                            yield entry.path, status
+        except OSError:
+            continue
 
 
 def renamed_beside(path: str, position: Position, known: Container[tuple[int, int]]) -> str | None:
     """Where the file of `position`, last at `path`, may be if it was only renamed within its directory."""
-    for name, status in _neighbours(path, known):
+    for name, status in neighbours(path, known):
         if status.st_ino == position.file.ino and status.st_size >= position.offset:
             return name
     return None
@@ -155,7 +160,7 @@ def renamed_beside(path: str, position: Position, known: Container[tuple[int, in
 def copied_beside(path: str, position: Position, known: Container[tuple[int, int]]) -> str | None:
     """A file in the directory of `path`, named after it, in which the stream of `position` goes on."""
     stem = os.path.basename(family(path))
-    for name, status in _neighbours(path, known):
+    for name, status in neighbours(path, known):
         if os.path.basename(name).startswith(stem) and status.st_size >= position.offset:
             try:
                 fd = open_file(name)

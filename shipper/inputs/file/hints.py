@@ -4,6 +4,10 @@ inotify drops events when its queue is full, says nothing on network file system
 target of a link, and its watches end with the directory. So a hint only lets the next look happen earlier, and names
 the file to look at; what counts is the scan. A handler notes the name and returns.
 
+On a file system that other machines write to as well, or that lives in another program, there are no watches at all:
+what the kernel would tell is only the half of it. Nor where a limit of the system stands against it. Such directories
+are scanned each interval.
+
 A directory in which more than `BUSY` events a second arrive is not watched for `PAUSE` seconds: events would then cost
 more than looking, and a busy file is read without being told.
 """
@@ -15,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from watchdog.events import (
@@ -27,9 +32,11 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
+from shipper import telemetry
+
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -37,6 +44,8 @@ BUSY: Final = 200.0
 PAUSE: Final = 30.0
 _MAX_WATCHES: Final = 1024
 _EVENTS: Final[list[type[FileSystemEvent]]] = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent, FileDeletedEvent]
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_REMOTE: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "fuse"})
 _OVERFLOW_LOGGER: Final = "watchdog.observers.inotify_c"
 _STOP_LOGGER: Final = "watchdog.observers.inotify"
 
@@ -88,11 +97,15 @@ class Hints:
     """Watches on some directories. `wake` is set at each event, so that the reader need not wait for its turn.
 
     `whole` is True while every directory is watched: only then the absence of a hint says that looking can wait for the
-    next scan. `overflows` counts lost events; `failures` holds the directories that cannot be watched, with the cause.
+    next scan. `overflows` counts how often events were lost; `failures` holds the directories that cannot be watched,
+    with the cause; `remote` those that are not watched because of their file system. `mounts` is the system's table of
+    mounts (proc_pid_mountinfo(5)).
     """
 
-    def __init__(self, wake: threading.Event | None) -> None:
+    def __init__(self, wake: threading.Event | None, mounts: Path = _MOUNTS) -> None:
         self._wake = wake
+        self._mounts = mounts
+        self._told: set[str] = set()
         self._written: dict[str, None] = {}
         self._moved = False
         self._observer: BaseObserver | None = None
@@ -103,6 +116,7 @@ class Hints:
         self.whole = False
         self.overflows = 0
         self.failures: dict[str, str] = {}
+        self.remote: dict[str, tuple[int, int]] = {}
 
     def written(self, path: str) -> None:
         """The file at `path` was written to."""
@@ -149,14 +163,29 @@ class Hints:
                 self._paused[path] = now + PAUSE
         self._paused = {path: until for path, until in self._paused.items() if until > now}
         self.failures = {}
-        for path, inode in wanted.items():
-            if path in self._watches or path in self._paused:
-                continue
-            if len(self._watches) >= _MAX_WATCHES:
+        self.remote = {path: inode for path, inode in self.remote.items() if wanted.get(path) == inode}
+        new = [path for path in wanted if not (path in self._watches or path in self._paused or path in self.remote)]
+        devices = remote_devices(_text_of(self._mounts)) if new else frozenset()
+        for path in new:
+            inode = wanted[path]
+            if inode[0] in devices:
+                self.remote[path] = inode
+            elif len(self._watches) >= _MAX_WATCHES:
                 self.failures[path] = f"more than {_MAX_WATCHES} directories"
             else:
                 self._watch(path, inode)
         self.whole = bool(wanted) and all(path in self._watches for path in wanted)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say once for each cause what is looked at instead of being told."""
+        for path, cause in self.failures.items():
+            if cause not in self._told:
+                self._told.add(cause)
+                telemetry.watch_refused(directory=path, cause=cause)
+        if self.overflows and _OVERFLOW_LOGGER not in self._told:
+            self._told.add(_OVERFLOW_LOGGER)
+            telemetry.watch_overflowed()
 
     def _watch(self, path: str, inode: tuple[int, int]) -> None:
         handler = _Handler(self)
@@ -165,7 +194,9 @@ class Hints:
                 self._start()
             assert self._observer is not None
             watch = self._observer.schedule(handler, path, recursive=False, event_filter=_EVENTS)
-        except OSError as error:  # no such directory any more, or a limit of inotify
+        except (FileNotFoundError, NotADirectoryError):
+            return  # gone since: the next scan finds out
+        except OSError as error:  # a limit of inotify, or no right to read the directory
             self.failures[path] = error.strerror or str(error)
             return
         self._watches[path] = _Watch(inode, handler, watch)
@@ -196,6 +227,26 @@ class Hints:
     def close(self) -> None:
         """End the threads. May be called twice."""
         self._stop()
+
+
+def remote_devices(mounts: str) -> Container[int]:
+    """The device numbers of file systems of which the kernel cannot tell everything, out of a table of mounts."""
+    found = set()
+    for line in mounts.splitlines():
+        mount, _, source = line.partition(" - ")
+        fields, kind = mount.split(), source.partition(" ")[0]
+        if len(fields) > 2 and (kind in _REMOTE or kind.startswith("fuse.")):
+            major, _, minor = fields[2].partition(":")
+            if major.isdecimal() and minor.isdecimal():
+                found.add(os.makedev(int(major), int(minor)))
+    return frozenset(found)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""  # not Linux, or no /proc: nothing is known to be remote
 
 
 def _inode(path: str) -> tuple[int, int] | None:

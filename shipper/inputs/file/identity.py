@@ -103,7 +103,8 @@ class Position:
 
     `offset` is the start of the first line that was not given out. `size` is the largest size seen. `closed` means
     that the file was rotated away, read to its end and quiet: that it is gone later is no loss. `framing` is what the
-    framer must know to go on there, None for most.
+    framer must know to go on there, None for most. `packed` is size and modification time (ns) of a compressed file of
+    which all other places and sizes are those of its content, None for a plain one.
     """
 
     path: str
@@ -119,6 +120,7 @@ class Position:
     encoding: str
     closed: bool = False
     framing: Mapping[str, Any] | None = None
+    packed: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that goes into the journal frame."""
@@ -142,6 +144,8 @@ class Position:
             value["closed"] = True
         if self.framing:
             value["framing"] = {"v": FRAMING_VERSION, **self.framing}
+        if self.packed is not None:
+            value["packed"] = {"size": self.packed[0], "mtime": self.packed[1]}
         return value
 
     @classmethod
@@ -160,6 +164,7 @@ class Position:
                     f"written in version {version} by a newer release; this one reads up to {known}",
                     "run the release that wrote the state folder, or a newer one",
                 )
+        packed = value.get("packed")
         try:
             return cls(
                 path=_typed(value["path"], str),
@@ -175,6 +180,7 @@ class Position:
                 encoding=_typed(value["encoding"], str),
                 closed=value.get("closed") is True,
                 framing={name: part for name, part in framing.items() if name != "v"} or None,
+                packed=None if packed is None else (_typed(packed["size"], int), _typed(packed["mtime"], int)),
             )
         except (KeyError, TypeError) as error:
             raise CorruptError(

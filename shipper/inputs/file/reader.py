@@ -11,17 +11,20 @@ import contextlib
 import errno
 import os
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shipper.framing import UTF8, LineFramer
 from shipper.grouping import GroupFramer
 from shipper.inputs.file.identity import ANCHOR, HEAD, FileId, Position, fingerprint
+from shipper.inputs.file.unpack import PEEK, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
     from shipper.grouping import Framing
+    from shipper.inputs.file.packed import Pack
     from shipper.model import Record
 
 FIRST: Final = 4096
@@ -29,7 +32,6 @@ FIRST: Final = 4096
 WINDOW: Final = 16 * 1024
 """Bytes of the last reads that are kept to recognise a copy that ends a little before the read position."""
 _SPARSE: Final = 4096
-_PACKED: Final = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"BZh91AY&SY")
 
 
 def open_file(path: str) -> int:
@@ -68,7 +70,11 @@ class Stream:
     showed, `seen` the largest size at which the content proved to be this stream's. `limit` ends the reading
     (`--once`). `linked` is True while the last scan found the file. `fresh` is True until it is known whether the file
     is new or a copy of one that was read. `ready`: there may be something to read. `over`: nothing is read any more.
-    `wait` is (stream, offset): the other stream has to come so far before this one is read.
+    `wait` is (stream, offset): the other stream has to come so far before this one is read. `old`: its
+    modification time (ns), if that is before what is to be read and the file was not known; else 0. `cut`: how many
+    records were given out that are not whole lines.
+
+    Of a compressed file, which has a `pack`, all places and sizes are of its content as unpacked.
     """
 
     __slots__ = (
@@ -77,6 +83,7 @@ class Stream:
         "_recent",
         "check",
         "closed",
+        "cut",
         "fd",
         "file",
         "format",
@@ -91,7 +98,9 @@ class Stream:
         "linked",
         "looked",
         "mtime_ns",
+        "old",
         "over",
+        "pack",
         "path",
         "ready",
         "renamed",
@@ -130,6 +139,9 @@ class Stream:
         self.undecided = -1  # the size at which the format could not be told
         self.retry: float | None = None  # monotonic time of the next attempt after a failure
         self.wait: tuple[Stream, int] | None = None
+        self.pack: Pack | None = None
+        self.old = 0
+        self.cut = 0
         self._head = b""
         self._recent = b""
         self._anchor = b""
@@ -154,9 +166,17 @@ class Stream:
         """The first bytes of what was read, at most 1,024."""
         return self._head
 
+    @property
+    def last(self) -> bytes:
+        """The bytes before the read position, at most `WINDOW`."""
+        return self._recent
+
     def position(self) -> Position:
         """The position after the records given out so far."""
         offset = self.framer.offset
+        pack = self.pack
+        if pack is not None and pack.kept is not None and pack.kept.offset == offset:
+            return replace(pack.kept, path=self.path)  # nothing of it was unpacked in this run
         head = self._head[:offset]
         return Position(
             path=self.path,
@@ -170,18 +190,25 @@ class Stream:
             size=max(self.seen, offset),
             format=self.format,
             encoding=self.framer.encoding,
-            closed=self.closed,
+            closed=self.closed or (pack is not None and pack.given(offset)),
             framing=self.framer.state,
+            packed=None if pack is None else pack.raw,
         )
 
     def notice(self, size: int, mtime_ns: int) -> None:
         """Take note of what a look at the file showed."""
+        if self.pack is not None:
+            if self.pack.changed(size, mtime_ns):
+                self.ready = True
+            return
         self.size = size
         if size != self.framer.end or mtime_ns != self.mtime_ns:
             self.ready = True
 
     def intact(self) -> bool:
         """Whether the open file still holds what was read of it. Raises OSError."""
+        if self.pack is not None:
+            return True  # looked into anew when the file changes
         known, end, head = self._recent[-ANCHOR:], self.framer.end, self._head
         if self.framer.hollow:  # NUL bytes may be filled in
             known, end = self._anchor, self.framer.offset
@@ -193,15 +220,24 @@ class Stream:
         )
 
     def resume(self, framing: Framing, offset: int, encoding: str, state: Mapping[str, Any] | None) -> None:
-        """Stand at `offset` of the open file without having read what lies before it. Raises OSError."""
+        """Stand at `offset` of the open file without having read what lies before it. Raises OSError.
+
+        Of a compressed file `offset` is one of the places that its `pack` has marked.
+        """
         max_line = self.framer.max_line
         first = self.sample(FIRST)[0].partition(b"\n")[0] if offset else b""
         self.framer = GroupFramer(framing, offset, encoding if offset else "", max_line, state=state, first=first)
-        self._head = os.pread(self.fd, min(HEAD, offset), 0)
-        self._anchor = self._recent = os.pread(self.fd, min(ANCHOR, offset), max(0, offset - ANCHOR))
+        if self.pack is None:
+            self._head = os.pread(self.fd, min(HEAD, offset), 0)
+            self._anchor = self._recent = os.pread(self.fd, min(ANCHOR, offset), max(0, offset - ANCHOR))
+        else:
+            self._head = self.pack.head[:offset]
+            self._anchor = self._recent = self.pack.marks.get(offset, b"")
 
     def read(self, count: int) -> Turn:
         """Read up to `count` bytes. Raises OSError; then nothing has changed."""
+        if self.pack is not None:
+            return self._read_packed(self.pack, count)
         status = os.fstat(self.fd)
         if self.framer.hollow and status.st_mtime_ns != self.mtime_ns:
             self.framer.rewind()  # what was NUL may have been written by now
@@ -234,6 +270,27 @@ class Stream:
                 self._head = (self._head + bytes(HEAD))[:HEAD]
             self._recent = bytes(ANCHOR)
             return Turn((), self.unread > 0, False, status.st_mtime)
+        return Turn(self._take(fresh, start, known), self.unread > 0, False, status.st_mtime)
+
+    def _read_packed(self, pack: Pack, count: int) -> Turn:
+        """As `read`; a turn that only unpacks what lies before the read position gives no record."""
+        status = os.fstat(self.fd)
+        if pack.changed(status.st_size, status.st_mtime_ns):
+            return Turn((), True, False, status.st_mtime)
+        start = self.framer.end
+        self.mtime_ns = status.st_mtime_ns
+        fresh = pack.read(self.fd, start, min(count, self.unread))
+        if fresh is None:
+            return Turn((), True, False, status.st_mtime)
+        self.size = pack.length
+        self.seen = max(self.seen, self.size)
+        if not fresh:
+            return Turn((), False, False, status.st_mtime)
+        self.closed = False
+        return Turn(self._take(fresh, start, self._recent[-ANCHOR:]), self.unread > 0, False, status.st_mtime)
+
+    def _take(self, fresh: bytes, start: int, known: bytes) -> Sequence[Record]:
+        """Feed what was read at `start`; `known` are the bytes before it."""
         before = self.framer.offset
         records = self.framer.feed(fresh)
         if len(self._head) < HEAD and len(self._head) == start:
@@ -250,7 +307,7 @@ class Stream:
             self._recent = fresh[-WINDOW:]
         else:
             self._recent = (self._recent + fresh)[-WINDOW:]
-        return Turn(records, self.unread > 0, False, status.st_mtime)
+        return records
 
     def _hole(self, start: int, seen: int) -> int:
         """The length of the hole at `start`, of which `seen` bytes are known to be NUL."""
@@ -270,10 +327,12 @@ class Stream:
         known = self._recent[: max(0, len(self._recent) - (end - offset))]
         if len(known) >= count:
             return known[-count:] if count else b""
+        if self.pack is not None:
+            return b""  # a position without this mark is a position
         try:
             return os.pread(self.fd, count, offset - count)
         except OSError:
-            return b""  # a position without this mark is a position
+            return b""
 
     def flush(self) -> tuple[list[Record], bool]:
         """Give out all that is held, and the unfinished line as it is; True if there was one."""
@@ -301,7 +360,10 @@ class Stream:
         end = self.size if self.limit is None else min(self.size, self.limit)
         while True:
             framer = LineFramer(max_line=self.framer.longest)
-            data = os.pread(self.fd, min(limit, end), 0)
+            if self.pack is None:
+                data = os.pread(self.fd, min(limit, end), 0)
+            else:
+                data = self.pack.beginning(self.fd, min(limit, end))
             records = framer.feed(data)
             full = len(data) >= limit
             if records or not full or limit > self.framer.longest:
@@ -349,9 +411,9 @@ class Stream:
             return False
         return os.pread(self.fd, count, 0) == other.head[:count]
 
-    def packed(self) -> bool:
-        """Whether the open file is compressed (gzip, zstd, xz, bzip2): its bytes are no lines. Raises OSError."""
-        return os.pread(self.fd, 16, 0).startswith(_PACKED)
+    def packed(self) -> str:
+        """How the open file is compressed, "" if it is not; asked while nothing of it was taken. Raises OSError."""
+        return kind_of(os.pread(self.fd, PEEK, 0))
 
     def forget_window(self) -> None:
         """Keep only what the next read needs, and the bytes before lines that may be given out without one."""

@@ -20,6 +20,7 @@ from shipper.inputs.file.discovery import Discovery
 from shipper.inputs.file.follow import Follower, Loss
 from shipper.inputs.file.identity import Position
 from shipper.inputs.file.reader import Stream, Turn
+from shipper.inputs.file.unpack import PEEK
 from shipper.model import Chunk
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class FileInput:
     is kept in the position; or "" if it takes more to tell. `framing` says how streams of a format are cut. `once`: the
     files that match at the first `read`, to their size then; the last line, if it has no end, only if it ends a JSON
     document, or `complete(format, line)` says that it is whole. `wake` is set when there may be something to read.
-    `scan_interval` and `grace` in seconds; `max_open_files` caps descriptors; `max_line` in bytes.
+    `scan_interval` and `grace` in seconds; `max_open_files` caps descriptors; `max_line` in bytes. A file that is new
+    and was last written more than `ignore_older` seconds ago is not read before it changes; None: every file is read.
 
     Raises `ConfigError` for paths that can never name files and for `auto` without `decide`.
     """
@@ -93,6 +95,7 @@ class FileInput:
         grace: float = 60.0,
         use_watchdog: bool = True,
         max_line: int = MAX_LINE,
+        ignore_older: float | None = None,
     ) -> None:
         if format == "auto" and decide is None:
             raise ConfigError("read files", id, "format auto needs a way to decide", "name a format")
@@ -103,6 +106,7 @@ class FileInput:
         self._once = once
         self._complete = complete
         self._interval = scan_interval
+        self._ignore_older = ignore_older
         self._discovery = Discovery(paths, exclude)
         self._follower = Follower(
             self._discovery,
@@ -139,7 +143,7 @@ class FileInput:
 
         The caller may stop at any chunk; what was given out by then counts, the rest comes with the next `read`.
         """
-        now = self._clock.monotonic()
+        now = self._follower.now = self._clock.monotonic()
         self._refresh(now)
         yield from self._outgoing()
         used = waiting = 0
@@ -150,14 +154,21 @@ class FileInput:
             self._queued.discard(stream.id)
             if stream.over or not stream.ready or self._follower.streams.get(stream.id) is not stream:
                 continue
-            if not self._may_read(stream, now):
+            count = min(TURN, budget - used) if used < budget else TURN
+            looked = stream.pack is not None and not stream.pack.known
+            if not (self._follower.packs.survey(stream, count) if looked else self._may_read(stream, now)):
                 self._enqueue(stream)
                 waiting += 1
                 continue
             waiting = 0
+            if looked:
+                used += self._spent(stream)
+                self._enqueue_ready()
+                yield from self._outgoing()
+                continue
             before = stream.read_to
-            turn = self._turn(stream, min(TURN, budget - used) if used < budget else TURN, now)
-            used += max(0, stream.read_to - before)
+            turn = self._turn(stream, count, now)
+            used += max(0, stream.read_to - before) if stream.pack is None else self._spent(stream)
             if turn is not None and turn.records:
                 given = True
                 yield self._chunk(stream, turn.records, stream.position().to_json(), turn.mtime)
@@ -166,6 +177,8 @@ class FileInput:
             if stream.ready:
                 self._enqueue(stream)
             yield from self._outgoing()
+        if used and not given and self._wake is not None:
+            self._wake.set()  # compressed files were unpacked, and nothing was given out yet
         if self._once:
             yield from self._conclude()
 
@@ -214,19 +227,25 @@ class FileInput:
     def problems(self) -> list[Problem]:
         """What cannot be read now, at most 1,000 entries; they go away by themselves."""
         return self._follower.handles.problems(
-            [*self._follower.looking, *((path, "no such file") for path in self._missing)]
+            [
+                *self._follower.looking,
+                *self._follower.packs.problems(),
+                *((path, "no such file") for path in self._missing),
+            ]
         )
 
-    def skipped(self) -> list[tuple[str, str]]:
-        """Files that match and are not read, with the reason."""
-        return [
-            (path, "compressed: its lines were read before it was packed, or must be unpacked")
-            for path, _ in self._follower.skipped.values()
-        ]
-
     def statistics(self) -> list[dict[str, Any]]:
-        """Per stream: `stream`, `path`, `offset`, `size`, `lag` (bytes not given out), `format`, `state`."""
-        return [
+        """Per stream: `stream`, `path`, `offset`, `size`, `lag` (bytes not given out), `format`, `cut`, `state`.
+
+        `cut` counts records that were not whole lines. Of a compressed file, places and sizes are of its content; they
+        are 0 before it was looked into. A file older than `ignore_older` has no `stream`, and the state `ignored`.
+        """
+        nothing = {"offset": 0, "lag": 0, "format": "", "cut": 0, "state": "ignored"}
+        ignored = [
+            {"stream": "", "path": found.path, "size": found.size, **nothing}
+            for found in list(self._follower.ignored.values())
+        ]
+        return ignored + [
             {
                 "stream": stream.id,
                 "path": stream.path,
@@ -234,12 +253,19 @@ class FileInput:
                 "size": stream.size,
                 "lag": max(0, stream.size - stream.offset),
                 "format": stream.format,
+                "cut": stream.cut,
                 "state": _state(stream),
             }
             for stream in list(self._follower.streams.values())
         ]
 
     # -- looking ---------------------------------------------------------------------------------------------------
+
+    def _spent(self, stream: Stream) -> int:
+        """Bytes of a compressed file that were unpacked since this was asked last."""
+        assert stream.pack is not None
+        spent, stream.pack.spent = stream.pack.spent, 0
+        return spent
 
     def _refresh(self, now: float) -> None:
         follower, hints = self._follower, self._hints
@@ -300,7 +326,7 @@ class FileInput:
     def _scan(self, now: float) -> None:
         if self._hints is not None:
             self._hints.clear()
-        self._follower.scan(now)
+        self._follower.scan(now, None if self._ignore_older is None else self._clock.now() - self._ignore_older)
         if not self._once:
             self._follower.tick(now)
         if self._hints is not None:
@@ -340,14 +366,18 @@ class FileInput:
         if stream.wait is not None:
             other, target = stream.wait
             gone = other.over or self._follower.streams.get(other.id) is not other
-            if not (gone or other.retry is not None or other.read_to >= target):
+            idle = other.pack is not None and not other.ready
+            if not (gone or idle or other.retry is not None or other.read_to >= target):
                 return False
             stream.wait = None
         if not self._follower.handles.ensure(stream, now):
             return False
         try:
-            if stream.read_to == 0 and stream.packed():
-                self._follower.skip(stream)
+            if stream.pack is not None:
+                if not self._follower.packs.acquire(stream):
+                    return False
+            elif stream.read_to < PEEK and not stream.offset and stream.packed():
+                self._follower.repack(stream)
                 return False
             return bool(stream.format) or self._decided(stream, now)
         except OSError as error:
@@ -356,7 +386,7 @@ class FileInput:
 
     def _decided(self, stream: Stream, now: float) -> bool:
         """Choose the format of a stream, if enough of it is there. Raises OSError."""
-        final = self._once or not stream.linked
+        final = self._once or not stream.linked or stream.pack is not None
         if stream.undecided == stream.size and not final:
             return False
         lines, rest, full = stream.sample(SAMPLE)
@@ -405,18 +435,23 @@ class FileInput:
         if stream.framer.truncated:
             for offset, length in stream.framer.truncated.items():
                 self._cuts.append(Cut(stream.path, stream.id, offset, length, "long"))
+            stream.cut += len(stream.framer.truncated)
             stream.framer.truncated.clear()
         return Chunk(self.id, stream.id, stream.path, stream.format, records, position, self._clock.now(), mtime)
 
     def _outgoing(self) -> Iterator[Chunk]:
         """What the follower has to tell beside what is read."""
         outbox = self._follower.outbox
+        if self._follower.packs.busy:
+            self._follower.packs.settle()  # what waits for a stream that is over goes out together with its end
+            self._enqueue_ready()
         while outbox:
             stream, records, position, last, cut = outbox.popleft()
             if records and not stream.format:
                 self._chosen(stream, b"\n".join(record.data for record in records), final=True)
                 position = {**position, "format": stream.format}
             if cut and records:
+                stream.cut += 1
                 self._cuts.append(Cut(stream.path, stream.id, records[-1].offset, records[-1].length, "unterminated"))
             if last:  # before the chunk is given out: the caller may stop reading at any chunk
                 self._ended.append(stream.id)
@@ -428,13 +463,18 @@ class FileInput:
 
     def _conclude(self) -> Iterator[Chunk]:
         """Close the account of each file that was read to the size it had at the start."""
+        unfinished = self._follower.packs.unfinished
         for stream in list(self._follower.streams.values()):
-            if stream.over or stream.unread or (stream.fresh and stream.limit):
+            if stream.over or stream.unread or (stream.fresh and stream.limit) or unfinished(stream):
                 continue
             stream.over = True
             framer = stream.framer
             length = 0 if framer.hollow else framer.end - framer.line
             whole = not length or self._is_whole(stream)
+            if stream.pack is not None and not whole:
+                whole = True  # nothing can follow in a file that is whole
+                stream.cut += 1
+                self._cuts.append(Cut(stream.path, stream.id, framer.line, length, "unterminated"))
             if not whole:
                 self._left.append((stream.path, framer.line, length))
             records = stream.flush()[0] if whole else stream.release()
@@ -448,6 +488,8 @@ def _state(stream: Stream) -> str:
         return "failing"
     if stream.fresh:
         return "held"
+    if stream.pack is not None and stream.pack.fault:
+        return "damaged"
     if not stream.linked:
         return "away"
     return "closed" if stream.closed else "following"

@@ -1,0 +1,144 @@
+"""Compressed files, unpacked piece by piece: gzip (RFC 1952), zstd (RFC 8878), xz and bzip2.
+
+A file may consist of several members (gzip), frames (zstd) or streams (xz, bzip2), one after the other; what it holds
+is what they hold, one after the other. NUL bytes between and after them are padding. No call gives more than `PIECE`
+bytes, however far the data swells; beside that, memory is what the format's window takes: 32 KiB for gzip, and for zstd
+what the frame asks for, 128 MiB at the most (a frame that asks for more is damage).
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import os
+import re
+import sys
+import zlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PIECE: Final = 64 * 1024
+"""Bytes that one call gives at the most."""
+PEEK: Final = 10
+"""Bytes of beginning that tell whether a file is compressed."""
+_RAW: Final = 32 * 1024
+_ZSTD: Final[Mapping[int, int]] = {zstd.DecompressionParameter.window_log_max: 27}
+_LZMA_MEMORY: Final = 128 * 1024 * 1024
+_MAGIC: Final = re.compile(rb"(\x1f\x8b\x08)|(\x28\xb5\x2f\xfd)|(\xfd7zXZ\x00)|(BZh[1-9]1AY&SY)")
+
+
+class _Codec(Protocol):
+    """What unpacks one member."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """zlib's decompressor with the interface of the others."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(wbits=31)  # with gzip's header, check sum and length
+        self._full = False
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not (self._full or self._inflate.unconsumed_tail)
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflate.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        out = self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
+        self._full = len(out) == max_length  # zlib may hold more, although it took all that it was given
+        return out
+
+
+_CODECS: Final[Mapping[str, Callable[[], _Codec]]] = {
+    "gzip": _Gzip,
+    "zstd": lambda: zstd.ZstdDecompressor(options=_ZSTD),
+    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_MEMORY),
+    "bzip2": bz2.BZ2Decompressor,
+}
+_KINDS: Final = tuple(_CODECS)
+_FAULTS: Final = (zlib.error, zstd.ZstdError, lzma.LZMAError, OSError, EOFError, ValueError)
+"""What the codecs raise for bytes that are not theirs; bz2 says OSError."""
+
+
+def kind_of(head: bytes) -> str:
+    """`gzip`, `zstd`, `xz` or `bzip2` by the first `PEEK` bytes of a file; "" for one that is not compressed."""
+    match = _MAGIC.match(head)
+    return "" if match is None else _KINDS[(match.lastindex or 1) - 1]
+
+
+class Unpacker:
+    """The content of one compressed file, from its beginning on; nothing is ever given twice.
+
+    `at`: bytes given so far. `damage`: why there can be no more, "" as long as there may be. The same pieces come each
+    time that the same file is unpacked.
+    """
+
+    __slots__ = ("_codec", "_kind", "_members", "_raw", "_rest", "at", "damage")
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._codec: _Codec | None = None
+        self._members = 0
+        self._raw = 0
+        self._rest = b""
+        self.at = 0
+        self.damage = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file, if it has no more bytes than were read, ends where a member ends."""
+        return self._codec is None and self._members > 0 and not self._rest and not self.damage
+
+    def piece(self, fd: int) -> bytes:
+        """The next bytes, at most `PIECE`; b"" when there are no more now. Raises OSError where reading fails."""
+        while not self.damage:
+            if not self._rest and (self._codec is None or self._codec.needs_input):
+                self._rest = os.pread(fd, _RAW, self._raw)
+                self._raw += len(self._rest)
+                if not self._rest:
+                    return b""
+            if self._codec is None:
+                if self._members:
+                    self._rest = self._rest.lstrip(b"\0")
+                    if not self._rest:
+                        continue
+                self._codec = _CODECS[self._kind]()
+            out = self._decompress(self._codec)
+            if out:
+                self.at += len(out)
+                return out
+        return b""
+
+    def _decompress(self, codec: _Codec) -> bytes:
+        data, self._rest = self._rest, b""
+        try:
+            out = codec.decompress(data, PIECE)
+        except _FAULTS as error:
+            self.damage = f"{self._kind} data damaged: {error}"
+            return b""
+        if codec.eof:
+            self._rest, self._codec = codec.unused_data, None
+            self._members += 1
+        return out
