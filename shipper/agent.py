@@ -15,7 +15,7 @@ from typing import Any
 
 from shipper import __version__, build, telemetry
 from shipper.backpressure import Backpressure
-from shipper.clock import Clock, SystemClock, rfc3339
+from shipper.clock import Clock, SystemClock
 from shipper.config import Config
 from shipper.control import ControlServer
 from shipper.delivery import Cursor, Delivery, Request
@@ -35,7 +35,7 @@ from shipper.recover import State, Watermark, state_of
 from shipper.seal import keys
 from shipper.seal.canonical import self_check
 from shipper.state_folder import lock, prepare_folder
-from shipper.status import Progress, progress, report
+from shipper.status import Observer, Progress, progress
 from shipper.workers.crew import Crew
 
 IDLE_WAIT = 0.25
@@ -76,7 +76,6 @@ class Agent:
         self._deliveries: list[Delivery] = []
         self._state = State()
         self._last_leaf = 0.0
-        self._started = self.clock.now()
         self._waited_since = 0.0
         self.begun = False
         """Whether the start is over: what fails before it is the configuration's fault, or the state folder's."""
@@ -122,6 +121,12 @@ class Agent:
     def _open(self, stack: contextlib.ExitStack) -> None:
         config = self.config
         lanes = build.Lanes(config, self.place, self._random)  # configuration errors come before any state is touched
+        endpoint = None
+        if config.metrics is not None:
+            from shipper.endpoint import Endpoint  # noqa: PLC0415 - its library is imported where it is asked for
+
+            endpoint = Endpoint(config.metrics)
+            stack.callback(endpoint.close)
         empty = prepare_folder(self.folder)
         stack.enter_context(lock(self.folder))
         if empty:
@@ -210,7 +215,19 @@ class Agent:
             budget=budget,
             crew=crew,
         )
-        self._control = ControlServer(self.folder / "control.sock", self.status)
+        self._observer = Observer(
+            config,
+            self.clock,
+            self._intake,
+            self._deliveries,
+            self.journal,
+            self._keeper,
+            self._room,
+            self._letters,
+            book=lambda: self.book,
+            stopping=self._stopping,
+        )
+        self._control = ControlServer(self.folder / "control.sock", self._observer.status)
         self._control.begin()
         stack.callback(self._control.close)
         for delivery in self._deliveries:
@@ -222,6 +239,8 @@ class Agent:
                 delivery.asked.wait(max(0.0, deadline - self.clock.monotonic()))
         self._serve_requests()
         self._log.announce(self._deliveries)
+        if endpoint is not None:
+            endpoint.serve(self._observer)
         telemetry.agent_started(
             log=self.book.sealer.log.id,
             size=self.book.sealer.tree.size,
@@ -280,6 +299,7 @@ class Agent:
         # A pipe that ended brings nothing more: an agent that reads nothing else has done its work.
         finite = self.once or all(section.type == "stdin" for section in self.config.inputs)
         while not self._stopping.is_set():
+            self._observer.turn()
             moved = self._step()
             now = self.clock.monotonic()
             if now - released >= RELEASE_EVERY:
@@ -425,7 +445,14 @@ class Agent:
         total = self._keeper.total
         pending = {d.output.id: d.pending(total) for d in self._deliveries if d.pending(total)}
         if not self.reloading:
-            telemetry.agent_stopped(log=self.book.sealer.log.id, size=self.book.sealer.tree.size, pending=pending)
+            inputs, outputs = self._observer.books()
+            telemetry.agent_stopped(
+                log=self.book.sealer.log.id,
+                size=self.book.sealer.tree.size,
+                pending=pending,
+                inputs=inputs,
+                outputs=outputs,
+            )
         if failed is not None:
             return failed.exit_code if isinstance(failed, FieldtrailError) else 70
         if pending and not self.reloading:
@@ -464,29 +491,3 @@ class Agent:
         for delivery in self._deliveries:
             if delivery.is_alive():
                 delivery.join(timeout=max(0.0, deadline - self.clock.monotonic()))
-
-    # -- what it is doing ---------------------------------------------------------------------------------------------
-
-    def status(self) -> dict[str, Any]:
-        """The agent's figures as one JSON object (`fieldtrail status --json`)."""
-        own = {"name": self.config.agent.name, "version": __version__, "pid": os.getpid()}
-        log = {
-            "id": self.book.sealer.log.id,
-            "origin": self.book.sealer.log.origin,
-            "size": self.book.sealer.tree.size,
-            "checkpoint": self.book.sealer.checked_size,
-        }
-        return {
-            **own,
-            "started": rfc3339(self._started),
-            "log": log,
-            **report(
-                self._intake.inputs,
-                self._intake.lanes,
-                self._deliveries,
-                self.journal,
-                total=self._keeper.total,
-                limit=self.config.journal.max_size,
-            ),
-            "dead_letters": self._letters.counts(),
-        }

@@ -166,6 +166,13 @@ class Observer:
             "dead_letters": self._dead_letters(),
         }
 
+    def books(self) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
+        """Both sides of the equation of each input and of each output, by id."""
+        status = self.status()
+        inputs = {one["id"]: {name: one[name] for name in ("read", *READ_PARTS)} for one in status["inputs"]}
+        outputs = {one["id"]: {name: one[name] for name in ("kept", *KEPT_PARTS)} for one in status["outputs"]}
+        return inputs, outputs
+
     def _input(self, source: Input, now: float) -> dict[str, Any]:
         account, lost, streams = self.intake.accounts[source.id], self.intake.lost[source.id], _streams(source)
         behind = sum(stream["lag"] for stream in streams)
@@ -223,12 +230,11 @@ class Observer:
         }
 
     def _dead_letters(self) -> dict[str, int] | None:
-        """Letters per output; None where they cannot be read now."""
+        """Letters per output that has some; None where they cannot be read now."""
         try:
-            found = self.letters.counts()
+            return self.letters.counts()
         except FieldtrailError:
             return None
-        return {delivery.output.id: found.pop(delivery.output.id, 0) for delivery in self.deliveries} | found
 
 
 def _streams(source: Input) -> list[dict[str, Any]]:
@@ -240,50 +246,3 @@ def _streams(source: Input) -> list[dict[str, Any]]:
         except RuntimeError:
             continue
     return look()
-
-
-def report(
-    inputs: Sequence[Input],
-    lanes: Mapping[tuple[str, str], Lane],
-    deliveries: Sequence[Delivery],
-    journal: Journal,
-    *,
-    total: int,
-    limit: int,
-) -> dict[str, Any]:
-    """`inputs`, `outputs` and `journal`. `total`: documents kept in this state folder; `limit`: `journal.max_size`."""
-    return {
-        "inputs": [_input(source, lanes) for source in inputs],
-        "outputs": [_output(delivery, total) for delivery in deliveries],
-        "journal": {
-            "bytes": journal.bytes_used,
-            "limit": limit,
-            "first_seq": journal.first_seq,
-            "next_seq": journal.next_seq,
-            "full": journal.full,
-        },
-    }
-
-
-def _input(source: Input, lanes: Mapping[tuple[str, str], Lane]) -> dict[str, Any]:
-    counts = [lane.counts for (name, _), lane in list(lanes.items()) if name == source.id]
-    totals = {name: sum(getattr(count, name) for count in counts) for name in ("read", *READ_PARTS, "events", "bytes")}
-    return {"id": source.id, **totals, "streams": _streams(source)}
-
-
-def _output(delivery: Delivery, total: int) -> dict[str, Any]:
-    counts, account = delivery.counts, delivery.account
-    total = max(total, account.upto)
-    unknown = int(account.base is None and delivery.pending(total))
-    return {
-        "id": delivery.output.id,
-        "kept": account.kept(total) + unknown,
-        "delivered": account.delivered,
-        "dead_lettered": account.dead_lettered,
-        "filtered": account.filtered,
-        "dropped": account.dropped,
-        "pending": account.pending(total) + unknown,
-        "retries": counts.retries,
-        "connected": counts.connected,
-        "last_error": counts.last_error,
-    }

@@ -16,9 +16,19 @@ def agent_started(*, log: str, size: int, inputs: int, outputs: int, version: st
     _log.info("agent started", log=log, size=size, inputs=inputs, outputs=outputs, version=version)
 
 
-def agent_stopped(*, log: str, size: int, pending: dict[str, int]) -> None:
-    """The agent has closed its log with a checkpoint. `pending`: documents not delivered yet, by output."""
-    _log.info("agent stopped", log=log, size=size, pending=pending)
+def agent_stopped(
+    *,
+    log: str,
+    size: int,
+    pending: dict[str, int],
+    inputs: dict[str, dict[str, int]],
+    outputs: dict[str, dict[str, int]],
+) -> None:
+    """The agent has closed its log with a checkpoint. `pending`: documents not delivered yet, by output.
+
+    `inputs`, `outputs`: the sides of the equation of each, by id.
+    """
+    _log.info("agent stopped", log=log, size=size, pending=pending, inputs=inputs, outputs=outputs)
 
 
 def default_policy() -> None:

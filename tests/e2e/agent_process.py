@@ -104,7 +104,9 @@ def run(*words, home, prefix=(), stdin=b"", timeout=60, env=None, cwd=None):
         cwd=cwd or home,
         check=False,
     )
-    return Result(done)
+    result = Result(done)
+    balanced(result.logs)
+    return result
 
 
 def inside(*words):
@@ -298,9 +300,15 @@ class Place:
             assert done.code == 0, (words, done)
 
     def close(self):
+        """End what still runs. Whatever the test did, no agent may have lost count of anything."""
+        status = self.status() if any(agent.process.poll() is None for agent in self.running) else None
         for agent in self.running:
             if agent.process.poll() is None:
                 agent.kill()
+        for agent in self.running:
+            balanced(agent.logs)
+        if status is not None:
+            conserved(status)
 
 
 def conserved(status):
@@ -311,6 +319,13 @@ def conserved(status):
     for one in status["outputs"]:
         parts = ("delivered", "dead_lettered", "filtered", "dropped", "pending")
         assert one["kept"] == sum(one[name] for name in parts), one
+
+
+def balanced(logs):
+    """Nothing disappeared: the books of every agent that came to its end."""
+    for told in logs:
+        if told.get("event") == "agent stopped":
+            conserved({kind: list(told[kind].values()) for kind in ("inputs", "outputs")})
 
 
 def numbers(documents):

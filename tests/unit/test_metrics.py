@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shipper.config import parse
-from shipper.errors import ConfigError
+from shipper.errors import ConfigError, DiskError
 from shipper.intake import Account, Lost
 from shipper.metrics import CATALOGUE, exposition, reference
 from tests.unit.test_status import Part
@@ -113,6 +113,20 @@ def test_more_streams_make_no_more_series(part):
     found = scraped(part)
     assert len(found) == before
     assert found["fieldtrail_input_streams", "app", "following"] == 501
+
+
+def test_dead_letters_of_an_output_that_is_gone_are_told_too(part):
+    part.letters.counts = lambda: {"old": 3}
+    found = scraped(part)
+    assert (found["fieldtrail_dead_letters", "siem"], found["fieldtrail_dead_letters", "old"]) == (0, 3)
+
+
+def test_dead_letters_that_cannot_be_read_are_not_called_none(part):
+    def refuse():
+        raise DiskError("read dead letters", "/x", "input/output error", "ls")
+
+    part.letters.counts = refuse
+    assert ("fieldtrail_dead_letters", "siem") not in scraped(part)
 
 
 # -- the configuration -------------------------------------------------------------------------------------------------

@@ -272,7 +272,6 @@ def test_an_agent_at_rest_is_ready_and_its_accounts_are_balanced(part):
     assert output["kept"] == sum(output[name] for name in KEPT_PARTS) == 18
     assert source["lag"] == {"bytes": 0, "seconds": 0.0, "events_estimated": 0}
     assert output["lag"] == {"bytes": 0, "seconds": 0.0}
-    assert status["dead_letters"] == {"siem": 0}
 
 
 def test_an_equation_that_does_not_hold_is_told_of_its_part_and_of_the_whole(part):
@@ -365,11 +364,6 @@ def test_dead_letters_that_cannot_be_read_are_not_called_none(part):
 
     part.letters.counts = refuse
     assert part.status["dead_letters"] is None
-
-
-def test_dead_letters_of_an_output_that_is_gone_are_told_too(part):
-    part.letters.counts = lambda: {"old": 3}
-    assert part.status["dead_letters"] == {"siem": 0, "old": 3}
 
 
 def test_a_table_that_changes_while_it_is_read_is_read_again(part):
