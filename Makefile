@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 XDIST ?= 2
 
-.PHONY: help demo test test-slow lint bench bench-all profile opensearch docs lock wheel clean
+.PHONY: help demo test test-slow soak lint bench bench-all bench-faults profile opensearch docs lock wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,10 @@ test: $(DEV) ## All tests but the slow ones
 	$(BIN)/python -m pytest -n $(XDIST) --dist loadfile -m "not slow" tests
 
 test-slow: $(DEV) ## The tests that take minutes: kill loops, soaks
-	$(BIN)/python -m pytest -m slow --timeout 1800 tests
+	$(BIN)/python -m pytest -n $(XDIST) --dist loadfile -m slow --timeout 1800 tests
+
+soak: $(DEV) ## Two hours of writers, rotations and faults, at the end exactly everything (SECONDS=7200 SEED=...)
+	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),7200) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV) ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -43,6 +46,9 @@ bench: $(DEV) ## JSON work side by side with rsyslog and syslog-ng; conditions, 
 
 bench-all: $(DEV) ## All the work, most of an hour: text, fan-out, outputs, backlog, idling, delays, start
 	$(BIN)/python bench/run.py --all
+
+bench-faults: $(DEV) ## Who loses, who doubles, who keeps: rotations and kills for Fieldtrail, rsyslog, syslog-ng
+	$(BIN)/python -m bench.faults
 
 profile: $(RUNTIME) ## The hot functions of the JSON work
 	$(BIN)/python bench/profiling.py
@@ -57,8 +63,8 @@ wheel: $(DEV) ## Build the wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 
 lock: ## Renew requirements/*.txt (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements/runtime.txt
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements/dev.txt
+	uv pip compile pyproject.toml -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements/runtime.txt
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

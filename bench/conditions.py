@@ -33,7 +33,8 @@ def _optimized() -> str:
     return "built with PGO" if "--enable-optimizations" in built else "built without PGO"
 
 
-def _file_system(folder: Path) -> str:
+def file_system(folder: Path) -> str:
+    """What `folder` lies on."""
     best = ("", "unknown")
     for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
         _, point, kind = line.split()[:3]
@@ -68,7 +69,7 @@ def conditions(folder: Path, lines: int, rounds: int, found: Mapping[str, Peer])
         "cores": os.cpu_count(),
         "memory": _memory(),
         "kernel": platform.release(),
-        "file system": _file_system(folder),
+        "file system": file_system(folder),
         "fieldtrail": __version__,
         "python": f"{platform.python_version()} ({_optimized()})",
         **{name: _library(name) for name in LIBRARIES},

@@ -7,7 +7,7 @@ class Failed(Exception):  # noqa: N818 - it is not always an error: a component 
     """`code` is the exit code: 64 usage, 69 something needed is not here, 70 a run went wrong."""
 
     def __init__(self, code: int, cause: str, hint: str) -> None:
-        super().__init__(cause)
+        super().__init__(code, cause, hint)  # all of it, so that it goes from one process to another
         self.code, self.cause, self.hint = code, cause, hint
 
 

@@ -130,19 +130,19 @@ def _environment(root: Path | None) -> dict[str, str]:
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
 
 
-def find(name: str, plugin: str) -> Peer:
-    """A peer with its plugin: on PATH, else where install_peers.sh unpacks it; `Failed` if nowhere.
+def find(name: str, plugin: str, unpacked: Path = UNPACKED, script: str = "bench/install_peers.sh") -> Peer:
+    """A peer with its plugin: on PATH, else where `script` unpacks it; `Failed` if nowhere.
 
     `name` is the program's, `plugin` what it must have to send to the sink (a file name below its folder of plugins).
     """
     installed = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
     if installed and any(Path("/usr").glob(f"lib*/**/{plugin}")):
         return Peer(Path(installed), None, None, _version(Path(installed), None))
-    program = UNPACKED / "usr/sbin" / name
-    found = next(UNPACKED.glob(f"**/{plugin}"), None)
+    program = unpacked / "usr/sbin" / name
+    found = next(unpacked.glob(f"**/{plugin}"), None)
     if not program.exists() or found is None:
-        raise Failed(69, f"no {name} with {plugin} on PATH or in the cache", "sh bench/install_peers.sh")
-    return Peer(program, UNPACKED, found.parent, _version(program, UNPACKED))
+        raise Failed(69, f"no {name} with {plugin} on PATH or in the cache", f"sh {script}")
+    return Peer(program, unpacked, found.parent, _version(program, unpacked))
 
 
 def _version(program: Path, root: Path | None) -> str:

@@ -21,7 +21,7 @@ from shipper.control import ControlServer
 from shipper.delivery import Cursor, Delivery, Request
 from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError
-from shipper.fs import RealFs
+from shipper.fs import RealFs, ensure_dir
 from shipper.generations import Generations
 from shipper.intake import Intake
 from shipper.journal import Journal
@@ -29,6 +29,7 @@ from shipper.keeper import Keeper, Sealed
 from shipper.logbook import Identity, Logbook
 from shipper.memory import Rest, settle_in
 from shipper.model import Input
+from shipper.notify import Notifier
 from shipper.pipeline import Lines
 from shipper.processor import Processor
 from shipper.recover import State, Watermark, state_of
@@ -59,12 +60,19 @@ class Agent:
         random_bytes: Callable[[int], bytes] = os.urandom,
         progress: Callable[[Progress], None] | None = None,
         inherited: Mapping[str, Input] | None = None,
+        notifier: Notifier | None = None,
+        confine: Callable[[], None] | None = None,
     ) -> None:
-        """`inherited`: `handed` of the agent before, by input id."""
+        """`inherited`: `handed` of the agent before, by input id.
+
+        `confine` is called once the state folder is there, before the first thread and process is started.
+        """
         self.config, self.place, self.once = config, place, once
         self.clock: Clock = clock or SystemClock()
         self._random = random_bytes
         self._progress = progress
+        self._notifier = notifier or Notifier("")
+        self._confine = confine
         self.folder = config.agent.state_dir
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -113,7 +121,6 @@ class Agent:
                 self._loop()
                 return self._drain()
             except DiskError as error:
-                telemetry.journal_failed(cause=str(error), retry_in=0)
                 for delivery in self._deliveries:
                     delivery.halt()
                 return error.exit_code
@@ -129,6 +136,8 @@ class Agent:
             stack.callback(endpoint.close)
         empty = prepare_folder(self.folder)
         stack.enter_context(lock(self.folder))
+        if self._confine is not None:  # threads and processes inherit it
+            self._confine()
         if empty:
             keys.create_identity(self.folder / "keys")
         private = keys.load_identity(self.folder / "keys")
@@ -190,9 +199,10 @@ class Agent:
             self.folder / "checkpoint",
             mark,
             stopping=self._stopping,
-            make_room=lambda: self._room.release(urgent=True),
+            make_room=self._make_room,
             total=self._state.total,
             checked_seq=self._state.log.get("checked_seq", -1),
+            patience=config.agent.shutdown_grace if self.once else None,
         )
         stack.callback(self._keeper.close)
         self._room = Backpressure(
@@ -248,6 +258,9 @@ class Agent:
             outputs=len(self._deliveries),
             version=__version__,
         )
+        self._notifier.ready(
+            f"{len(inputs)} inputs, {len(self._deliveries)} outputs, log {self.book.sealer.log.origin}"
+        )
 
     def _close_input(self, source: Input) -> None:
         if source.id not in self.handed:
@@ -255,7 +268,7 @@ class Agent:
 
     def _open_outputs(self, stack: contextlib.ExitStack) -> None:
         cursors = self.folder / "cursors"
-        cursors.mkdir(mode=0o700, exist_ok=True)
+        ensure_dir(cursors)
         fresh = self.journal.next_seq == 0
         self._furthest = 0
         for section in build.output_sections(self.config):
@@ -302,6 +315,7 @@ class Agent:
             self._observer.turn()
             moved = self._step()
             now = self.clock.monotonic()
+            self._notifier.beat(healthy=all(delivery.is_alive() for delivery in self._deliveries))
             if now - released >= RELEASE_EVERY:
                 released = now
                 self._room.release()
@@ -381,6 +395,11 @@ class Agent:
         if self._progress is not None:
             self._progress(progress(self._intake.lanes, self._deliveries))
 
+    def _make_room(self) -> None:
+        """The disk refuses. Called by the keeper's thread: the pipeline waits for it then, which is no fault of its."""
+        self._notifier.beat(healthy=True)
+        self._room.release(urgent=True)
+
     def _declare_dropped(self, payloads: Sequence[Mapping[str, Any]]) -> None:
         """Seal what outputs are about to lose, durably, before it goes."""
         for payload in payloads:
@@ -424,6 +443,7 @@ class Agent:
         failed = next((delivery.failure for delivery in self._deliveries if delivery.failure is not None), None)
         deadline = self._grace()
         if not self.reloading:
+            self._notifier.stopping(self.config.agent.shutdown_grace + LONGEST_JOIN)
             if self.book.pending:
                 self._keep([], {}, close=False)
             if failed is None:
@@ -472,6 +492,8 @@ class Agent:
     def _await_outputs(self, deadline: Callable[[], float]) -> None:
         """Until every output has everything, nobody makes progress any more, or a second signal comes."""
         while not self._now.is_set():
+            if not self.reloading:
+                self._notifier.stopping(self.config.agent.shutdown_grace + LONGEST_JOIN)
             self._serve_requests()
             if self.book.pending:
                 self._keep([], {}, close=True)

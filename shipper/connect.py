@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from shipper._listening import MetricsSection
 from shipper.build import output_sections
 from shipper.config import Config, OpenSearchSection, SyslogSection
+from shipper.control import status_of
+from shipper.errors import ConfigError, UnavailableError
 
 
 class Step(NamedTuple):
@@ -30,6 +35,8 @@ def remarks(config: Config) -> Iterator[str]:
             "no privacy policy: bank, tax and government-id values are masked, credentials dropped, all others sealed"
             " as they are"
         )
+    if config.metrics is not None and config.metrics.allow_remote:
+        yield f"metrics.listen: whoever can reach {config.metrics.listen} can read the figures: no TLS, no password"
     for index, output in enumerate(output_sections(config)):
         where = f"outputs[{index}]"
         if isinstance(output, SyslogSection):
@@ -70,6 +77,8 @@ def steps(config: Config) -> Iterator[Step]:
                 yield Step(
                     part, "match", ok=True, detail=f"{pattern}: {len(names)} file{'s' if len(names) != 1 else ''} now"
                 )
+    if config.metrics is not None:
+        yield _metrics(config.metrics, config.agent.state_dir)
     for output in output_sections(config):
         part = f"output {output.id}"
         if isinstance(output, OpenSearchSection):
@@ -85,6 +94,19 @@ def steps(config: Config) -> Iterator[Step]:
             yield Step(part, "write", ok, str(output.path), "" if ok else f"ls -ld {folder}")
         else:
             yield Step(part, "write", ok=True, detail=output.type)
+
+
+def _metrics(section: MetricsSection, folder: Path) -> Step:
+    from shipper.endpoint import Endpoint  # noqa: PLC0415 - an HTTP server only where it is wanted
+
+    with contextlib.suppress(UnavailableError):
+        status_of(folder)
+        return Step("metrics", "listen", ok=True, detail=f"{section.listen}: not tried, the agent is running")
+    try:
+        Endpoint(section).close()
+    except ConfigError as error:
+        return Step("metrics", "listen", ok=False, detail=f"{section.listen}: {error.cause}", hint=error.hint)
+    return Step("metrics", "listen", ok=True, detail=section.listen)
 
 
 def _syslog(part: str, section: SyslogSection) -> Iterator[Step]:

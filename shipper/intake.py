@@ -220,6 +220,10 @@ class Intake:
             self.unread.add(path)
             if self._first_time(f"{source.id}\0{path}\0{cause}"):
                 telemetry.input_problem(input_id=source.id, path=path, cause=cause)
+        for cut in getattr(source, "cuts", list)():
+            path, offset, length, why = (cut.path, *cut[2:]) if len(cut) == 5 else ("-", *cut)
+            if self._first_time(f"{source.id}\0cut\0{path}\0{why}"):
+                telemetry.line_cut(input_id=source.id, path=path, offset=offset, length=length, why=why)
         return _Told(ended, losses) if ended or losses else None
 
     def _report(self, problems: Sequence[str]) -> None:

@@ -45,8 +45,12 @@ class Keeper:
         make_room: Callable[[], None],
         total: int,
         checked_seq: int,
+        patience: float | None = None,
     ) -> None:
-        """`place`: of the file of the watermark. `total` and `checked_seq`: as the journal has them at the start."""
+        """`place`: of the file of the watermark. `total` and `checked_seq`: as the journal has them at the start.
+
+        `patience`: seconds after which a disk that goes on refusing ends the agent; None: it never does.
+        """
         self.total = total
         """Documents that are kept."""
         self.checked_seq = checked_seq
@@ -54,7 +58,7 @@ class Keeper:
         self.failing = ""
         """Why a frame cannot be kept now; empty while frames are kept."""
         self._journal, self._place, self._mark = journal, place, mark
-        self._stopping, self._make_room = stopping, make_room
+        self._stopping, self._make_room, self._patience = stopping, make_room, patience
         self._changed = threading.Condition()
         self._frame: Sealed | None = None
         self._closed = False
@@ -115,17 +119,19 @@ class Keeper:
 
     def _patiently(self, write: Callable[[], object]) -> None:
         """Write to the state folder; a disk that refuses (it is full) is tried again until the agent has to stop."""
-        wait = FIRST_RETRY
+        wait, waited = FIRST_RETRY, 0.0
         while True:
             try:
                 write()
             except DiskError as error:
-                if getattr(error, "fatal", False) or self._stopping.is_set() or self._closed:
+                enough = self._patience is not None and waited >= self._patience
+                if getattr(error, "fatal", False) or self._stopping.is_set() or self._closed or enough:
                     raise
                 self.failing = str(error)
                 telemetry.journal_failed(cause=self.failing, retry_in=wait)
                 self._make_room()
                 self._stopping.wait(wait)
+                waited += wait
                 wait = min(wait * 2, LONGEST_RETRY)
                 continue
             if wait != FIRST_RETRY:

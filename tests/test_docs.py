@@ -81,6 +81,8 @@ ANSWERS = {
     "fieldtrail setup -c fieldtrail.yaml": 69,
     "fieldtrail run -c fieldtrail.yaml": None,  # runs until it is stopped: tests/e2e
     "fieldtrail status -c fieldtrail.yaml": 69,  # no agent runs
+    "fieldtrail status -c fieldtrail.yaml --watch": 69,
+    "curl -s http://127.0.0.1:9599/metrics": None,  # tests/e2e/test_metrics.py
     "fieldtrail keys trust -c fieldtrail.yaml > trust.json": 0,
     "fieldtrail verify --opensearch https://search.acme.example:9200 --trust trust.json": 69,
     "fieldtrail pull --opensearch https://search.acme.example:9200 > copy.ndjson && "

@@ -1,13 +1,24 @@
-"""The wheel: built from this checkout, it holds the three packages with their data, and nothing else."""
+"""What is installed: the wheel holds the three packages with their data, and nothing else; the unit and its scripts."""
 
+import configparser
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+from shipper.config import AgentSection, load
+from shipper.errors import ConfigError, UsageError
+from tests.components import absent
+from tools.packaging.build import platforms, requirements
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGING = ROOT / "tools" / "packaging"
+EXPOSURE = 1.6
+"""The unit's score as systemd 252 gives it, of 10 (the less the better)."""
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +65,90 @@ def test_the_packages_that_are_imported_are_ours():
 
     for package in (mappings, parsers, shipper):
         assert Path(package.__file__).resolve().parent.parent == ROOT
+
+
+# -- the unit ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """The unit with programs that are there before the package is installed."""
+    if shutil.which("systemd-analyze") is None:
+        absent("no systemd-analyze: apt-get install systemd")
+    text = (PACKAGING / "fieldtrail.service").read_text()
+    for program in ("/usr/bin/fieldtrail", "/opt/fieldtrail/rebuild"):
+        assert program in text
+        text = text.replace(program, "/bin/true")
+    path = tmp_path / "fieldtrail.service"
+    path.write_text(text)
+    return path
+
+
+def analyze(*words):
+    return subprocess.run(["systemd-analyze", "--no-pager", *words], capture_output=True, text=True, check=False)
+
+
+def test_systemd_has_nothing_against_the_unit(unit):
+    done = analyze("verify", "--man=no", str(unit))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_unit_is_as_well_shut_as_was_measured(unit):
+    done = analyze("security", "--offline=true", f"--threshold={round(EXPOSURE * 10)}", str(unit))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_unit_waits_longer_than_the_agent_and_restarts_where_that_helps():
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str
+    parser.read(PACKAGING / "fieldtrail.service")
+    service = parser["Service"]
+    assert int(service["TimeoutStopSec"]) > AgentSection.model_fields["shutdown_grace"].default
+    assert set(service["RestartPreventExitStatus"].split()) == {str(UsageError.exit_code), str(ConfigError.exit_code)}
+    assert service["Restart"] == "always" and service["SuccessExitStatus"] == "75"
+    assert service["CapabilityBoundingSet"] == service["AmbientCapabilities"] == "CAP_DAC_READ_SEARCH"
+
+
+# -- the packages ------------------------------------------------------------------------------------------------------
+
+
+def test_the_packaged_configuration_is_right_and_reads_nothing_yet(tmp_path):
+    config = load(PACKAGING / "fieldtrail.yaml")
+    assert config.inputs == () and config.agent.state_dir == Path("/var/lib/fieldtrail")
+    text = (PACKAGING / "fieldtrail.yaml").read_text()
+    for commented in ("# inputs:\n#   - {id", "  # - {id: archive", "  # - {id: siem"):
+        assert commented in text
+        text = text.replace(commented, commented.replace("# ", "", 1).replace("\n#", "\n"))
+    (tmp_path / "all.yaml").write_text(text)
+    whole = load(tmp_path / "all.yaml")
+    assert (len(whole.inputs), len(whole.outputs)) == (1, 3), "what it has as comments is right as well"
+
+
+def test_every_file_of_the_packages_is_there_and_every_script_is_plain_sh():
+    config = yaml.safe_load((PACKAGING / "nfpm.yaml").read_text())
+    own = [ROOT / part["src"] for part in config["contents"] if "${" not in part.get("src", "${")]
+    own += [ROOT / path for path in config["scripts"].values()]
+    for path in own:
+        assert path.is_file(), path
+        if path.suffix == ".sh":
+            assert path.read_text().startswith("#!/bin/sh\n")
+            done = subprocess.run(["sh", "-n", path], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, ""), path
+    modes = {part["dst"]: part.get("file_info", {}).get("mode") for part in config["contents"]}
+    assert modes["/opt/fieldtrail/rebuild"] == modes["/usr/bin/fieldtrail"] == 0o755
+    assert modes["/etc/fieldtrail/fieldtrail.yaml"] == 0o640
+
+
+def test_the_wheels_of_each_python_are_those_that_its_markers_ask_for():
+    text = (ROOT / "requirements" / "runtime.txt").read_text()
+    names = {
+        python: {line.split("==")[0] for line in requirements(text, python, "x86_64")} for python in ("3.11", "3.14")
+    }
+    assert names["3.11"] - names["3.14"] == {"backports-zstd"}
+    assert names["3.14"] < names["3.11"]
+    assert all("--hash=sha256:" in line for line in requirements(text, "3.12", "aarch64"))
+
+
+def test_wheels_are_taken_that_run_on_an_older_system_too():
+    tags = platforms("x86_64")
+    assert tags[0] == "manylinux_2_28_x86_64" and "manylinux_2_17_x86_64" in tags and "manylinux2014_x86_64" in tags

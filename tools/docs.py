@@ -164,6 +164,7 @@ def configuration_reference() -> str:
         ("agent", c.AgentSection, "agent."),
         ("seal", c.SealSection, "seal."),
         ("journal", c.JournalSection, "journal."),
+        ("metrics", c.MetricsSection, "metrics."),
         ("privacy", c.PrivacyRule, "privacy.rules[]."),
         ("privacy: what fields mean", c.FieldRule, "privacy.fields[]."),
         ("An input of type file", c.FileInputSection, "inputs[]."),

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,15 @@ import click
 import orjson
 
 from shipper import telemetry
-from shipper.commands._common import config_option, configuration, json_option, print_json, safe, table
+from shipper.commands._common import config_option, configuration, json_option, print_json
 from shipper.config import DEFAULT_PATH, Config, FileInputSection, StdinInputSection, load
+from shipper.confine import LOOK_EVERY, Confinement, confinement_of
 from shipper.errors import ConfigError, FieldtrailError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from shipper.agent import Agent
     from shipper.model import Input
+    from shipper.notify import Notifier
 
 
 @click.command(epilog="Example: fieldtrail run --once /var/log/crm/audit.json")
@@ -76,62 +79,106 @@ def run_agent(read: Callable[[], tuple[Config, str]], *, once: bool) -> int:
     SIGTERM and SIGINT drain, a second one ends at once. SIGHUP swaps the configuration, and keeps the one that runs
     where the new one cannot be used.
     """
+    from shipper import notify
     from shipper.agent import Agent
 
     first = read()
+    notifier = notify.from_environment()
     with progress_line(once=once) as progress:
 
-        def make(config: Config, place: str, inherited: Mapping[str, Input]) -> Agent:
-            return Agent(config, place, once=once, progress=progress, inherited=inherited)
+        def make(
+            config: Config, place: str, inherited: Mapping[str, Input], confine: Callable[[], None] | None
+        ) -> Agent:
+            return Agent(
+                config,
+                place,
+                once=once,
+                progress=progress,
+                inherited=inherited,
+                notifier=notifier,
+                confine=confine,
+            )
 
-        runner = _Runner(first, read, make)
+        runner = _Runner(first, read, make, notifier)
         with _signals(runner.signalled):
             return runner.run()
 
 
 class _Runner:
-    """The agents of one process, one after the other: a new one after each reload."""
+    """The agents of one process, one after the other: a new one after each reload.
+
+    A confined agent runs in a thread of its own (a thread cannot leave its confinement), so that this one can start
+    another with other rights.
+    """
 
     def __init__(
         self,
         first: tuple[Config, str],
         read: Callable[[], tuple[Config, str]],
-        make: Callable[[Config, str, Mapping[str, Input]], Agent],
+        make: Callable[[Config, str, Mapping[str, Input], Callable[[], None] | None], Agent],
+        notifier: Notifier,
     ) -> None:
-        self._read, self._make = read, make
+        self._read, self._make, self._notifier = read, make, notifier
         self._lock = threading.Lock()
-        self._current = first
         self._next: tuple[Config, str] | None = None
         self._stopped = False
-        self._agent = make(*first, {})
+        self._begin(first, confinement_of(first[0]), {})
 
     def run(self) -> int:
         """Run until no reload follows; the exit code of the last agent."""
         before: tuple[Config, str] | None = None
         while True:
             try:
-                code = self._agent.run()
+                code = self._run_agent()
             except FieldtrailError as error:
                 if before is None or self._agent.begun:
                     raise
                 # What only shows when it is tried (a folder that is missing) must not end an agent that was well.
                 telemetry.configuration_kept(cause=error.render())
-                before = self._replace(before)
+                self._replace(before)
+                before = None  # that one has to start, or nothing does
                 continue
             following, self._next = self._next, None
             if following is None or code != 0:
                 return code
-            telemetry.configuration_changed(place=following[1])
+            if following is not self._current:
+                telemetry.configuration_changed(place=following[1])
             before = self._replace(following)
+
+    def _run_agent(self) -> int:
+        if self._confinement is None:
+            return self._agent.run()
+        with ThreadPoolExecutor(1, "pipeline") as apart:
+            running = apart.submit(self._agent.run)
+            while not wait((running,), LOOK_EVERY).done:
+                path = self._confinement.outgrown()
+                if path:
+                    self._widen(path)
+            return running.result()
+
+    def _widen(self, path: str) -> None:
+        """Run the same configuration anew, with the rights that it needs by now."""
+        with self._lock:
+            if not (self._stopped or self._next is not None or self._agent.once):
+                telemetry.confinement_outgrown(path=path)
+                self._next = self._current
+                self._agent.reload(self._current[0])
 
     def _replace(self, following: tuple[Config, str]) -> tuple[Config, str]:
         """Put the next agent in place; returns the configuration before."""
         with self._lock:
-            before, self._current = self._current, following
-            self._agent = self._make(*following, self._agent.handed)
+            before, last = self._current, self._confinement
+            same = following is before and last is not None
+            self._begin(following, last.wider() if same and last else confinement_of(following[0]), self._agent.handed)
             if self._stopped:
                 self._agent.stop()
         return before
+
+    def _begin(
+        self, current: tuple[Config, str], confinement: Confinement | None, inherited: Mapping[str, Input]
+    ) -> None:
+        self._current, self._confinement = current, confinement
+        self._agent = self._make(*current, inherited, None if confinement is None else confinement.enter)
 
     def signalled(self, number: int) -> None:
         """Act on a signal; called by the signals' thread."""
@@ -143,11 +190,13 @@ class _Runner:
             self._agent.stop()
 
     def _reload(self) -> None:
+        self._notifier.reloading()
         try:
             following = self._read()
             check_reload(self._current[0], *following)
         except FieldtrailError as error:
             telemetry.configuration_kept(cause=error.render())
+            self._notifier.ready("configuration not changed: the new one has problems")
             return
         with self._lock:
             if self._stopped or self._agent.once:
@@ -162,6 +211,7 @@ def check_reload(current: Config, following: Config, place: str) -> None:
     from shipper.build import Lanes
 
     Lanes(following, place, os.urandom)
+    confinement_of(following)
     if following.agent.state_dir != current.agent.state_dir:
         problem = ("agent.state_dir", f"is {current.agent.state_dir} as long as the agent runs")
         raise ConfigError("read configuration", place, "1 problem", "restart the agent", (problem,))
@@ -213,55 +263,43 @@ def progress_line(*, once: bool) -> Iterator[Callable[[Any], None] | None]:
         yield show
 
 
-@click.command(epilog="Example: fieldtrail status --json")
+@click.command(epilog="Example: fieldtrail status --watch 2")
 @config_option
+@click.option(
+    "--watch",
+    "every",
+    type=click.FloatRange(0.1, 3600),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Show it again and again, with rates, until interrupted (every 2 s if not given).",
+)
 @json_option
-def status(config_path: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """What the running agent is doing: inputs, outputs, lag, journal."""
-    from shipper.control import ask
+def status(config_path: Path | None, every: float | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """What the running agent is doing: inputs, outputs, lag, journal, and whether its accounts are balanced."""
+    from shipper.commands._status import show, watch
+    from shipper.control import status_of
 
     config, _ = configuration(config_path)
     folder = config.agent.state_dir
-    answer = next(ask(folder, {"cmd": "status"}), None)
-    if answer is None:
-        raise UnavailableError("ask the running agent", str(folder), "it gave no answer", "fieldtrail status, again")
-    if as_json:
-        print_json(answer)
+    first = status_of(folder)  # without an agent there is nothing to watch; one that is restarted is waited for
+    if every is None:
+        (print_json if as_json else show)(first)
         return
-    log, journal = answer["log"], answer["journal"]
-    click.echo(f"{safe(answer['name'])} {answer['version']} (pid {answer['pid']}), since {answer['started']}")
-    click.echo(f"log {safe(log['origin'])}: {log['size']:,} leaves, {log['checkpoint']:,} under a signed checkpoint")
-    used = f"{journal['bytes'] / 1e6:,.1f} MB of {journal['limit'] / 1e6:,.0f} MB"
-    click.echo(f"journal: {used}{', FULL: reading is paused' if journal['full'] else ''}\n")
-    table(
-        ("input", "lines", "events", "rejected", "no change", "streams", "lag bytes"),
-        (
-            (
-                item["id"],
-                f"{item['read']:,}",
-                f"{item['events']:,}",
-                f"{item['rejected']:,}",
-                f"{item['no_change']:,}",
-                len(item["streams"]),
-                f"{sum(stream.get('lag') or 0 for stream in item['streams']):,}",
-            )
-            for item in answer["inputs"]
-        ),
-    )
-    table(
-        ("output", "delivered", "pending", "dead letters", "filtered", "state"),
-        (
-            (
-                item["id"],
-                f"{item['delivered']:,}",
-                f"{item['pending']:,}",
-                f"{item['dead_lettered']:,}",
-                f"{item['filtered']:,}",
-                {True: "ok", None: "not tried yet", False: f"failing: {item['last_error']}"}[item["connected"]],
-            )
-            for item in answer["outputs"]
-        ),
-    )
+    with contextlib.suppress(KeyboardInterrupt):
+        watch(_answers(first, folder), every, as_json=as_json)
+
+
+def _answers(first: dict[str, Any], folder: Path) -> Iterator[dict[str, Any] | str]:
+    """The status, again and again, or why there is none."""
+    from shipper.control import status_of
+
+    yield first
+    while True:
+        try:
+            yield status_of(folder)
+        except UnavailableError as error:
+            yield error.cause
 
 
 @click.command(epilog="Example: fieldtrail tap --input crm-app")

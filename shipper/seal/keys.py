@@ -124,9 +124,9 @@ def _open_folder(folder: Path, op: str) -> int:
 
 def _check_mode(status: os.stat_result, place: str, op: str, hint: str) -> None:
     if status.st_uid != os.geteuid():
-        raise ConfigError(
-            op, place, f"belongs to user id {status.st_uid}, not to {os.geteuid()}", f"chown {os.geteuid()} {place}"
-        )
+        # Never to change the owner: root would take the key from the service by that.
+        whose = f"sudo -u '#{status.st_uid}' fieldtrail ..., as the user that it belongs to"
+        raise ConfigError(op, place, f"belongs to user id {status.st_uid}, not to {os.geteuid()}", whose)
     if status.st_mode & 0o077:
         raise ConfigError(op, place, f"open to group or others (mode {stat.S_IMODE(status.st_mode):04o})", hint)
 

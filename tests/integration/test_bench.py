@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.faults.agents import RSYSLOG, Agent
+from bench.faults.trial import Count, Trial, line
+from bench.peers import Peer
 from tests.components import absent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,3 +58,24 @@ def test_the_profile_names_functions_of_ours_and_what_they_took(way, wanted):
     assert answer.returncode == 0, answer.stderr
     for text in wanted:
         assert text in answer.stdout
+
+
+def test_a_scenario_of_the_faults_is_played_to_a_real_agent_and_counted():
+    argv = [sys.executable, "-m", "bench.faults", "--quick", "--agent", "Fieldtrail", "--only", "rename-down", "--json"]
+    answer = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WHOLE)
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    kept = {"written": 1200, "lost": 0, "doubled": 0, "disordered": 0, "torn": 0}
+    assert told["results"] == {"rename-down": {"Fieldtrail *.log": kept, "Fieldtrail *.log*": kept}}
+    assert set(told["conditions"]) >= {"Fieldtrail", "configurations", "file system"}
+
+
+def test_what_is_lost_doubled_out_of_order_or_torn_is_counted(tmp_path):
+    trial = Trial(Agent(RSYSLOG, "exact", Peer(Path("rsyslogd"), None, None, "0")), tmp_path)
+    log = trial.log()
+    for _ in range(6):
+        log.next()
+    whole = [line("A", number) for number in range(1, 7)]
+    trial.sink.write_bytes(b"".join([*whole[:2], whole[3], whole[2], whole[1], whole[4][:70] + b"\n", whole[4][70:]]))
+    trial.close()
+    assert trial.count() == Count(written=6, lost=2, doubled=1, disordered=1, torn=2)

@@ -13,12 +13,14 @@ import os
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from shipper.errors import DiskError
 from shipper.journal import Frame, Gap, Journal, JournalError, check, iterate
+from tests.model import journals
 from tests.model.simfs import Fault, ProcessDied, SetClock, SimFs
 
 FOLDER = Path("/state/journal")
@@ -271,3 +273,17 @@ JournalOnALyingDisk.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TestJournalOnALyingDisk = JournalOnALyingDisk.TestCase
+
+
+def test_a_deletion_that_could_not_be_synced_is_synced_before_the_next_one():
+    """Or a power cut could take the second and leave the first: a hole, which the next start would call damage."""
+    fs = journals.disk()
+    journal, _ = journals.opened(fs)
+    journals.put(journal, *range(12))
+    fs.faults.append(Fault("fsync_dir", 0, errno.EIO))
+    with pytest.raises(JournalError):
+        journal.release(12, checkpoint_seq=12)
+    fs.calls.clear()
+    journal.release(12, checkpoint_seq=12)
+    assert fs.calls[:3] == ["fsync_dir", "unlink", "fsync_dir"]
+    journal.close()

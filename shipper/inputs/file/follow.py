@@ -12,7 +12,7 @@ found:
    was read, all of it is known already.
 4. So far it equals the beginning of a file that is being followed: it may become such a copy, and is held back until
    it differs, the original is truncated, or it has not grown for `HOLD` seconds.
-5. It is new and starts at byte 0.
+5. It is new and starts at byte 0. (Of compressed files `packs` decides, by the same marks.)
 
 A stream whose file the scan no longer finds is read to its end through the open descriptor and ends `grace` seconds
 after its last growth. If it was not open (an earlier run), its inode and then its content are looked for among the

@@ -254,7 +254,11 @@ class Packs:
             self._go_on(stream, pack, name, position)
             return
         for other in self._follower.copies.truncated() if stream.fresh else ():
-            if pack.marks.get(other.read_to) == other.last[-ANCHOR:] and _same_head(pack, other, stream.path):
+            if (
+                other.read_to
+                and pack.marks.get(other.read_to) == other.last[-ANCHOR:]
+                and _same_head(pack, other, stream.path)
+            ):
                 self._go_on(stream, pack, other.id, other.position())
                 return
             if _ends_before(pack, other):  # a copy that lacks the last lines, which were read from the original

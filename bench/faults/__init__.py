@@ -1,0 +1,1 @@
+"""Who loses, who doubles, who keeps: the same rotations and kills for Fieldtrail, rsyslog and syslog-ng."""
