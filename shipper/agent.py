@@ -349,7 +349,7 @@ class Agent:
         self._serve_requests()
         lines: list[Lines] = []
         positions: dict[str, Any] = {}
-        if not self._room.look():
+        if not self._room.look(self.clock.monotonic()):
             lines, positions, troubles = self._intake.take(self._control.tap)
             self.book.pending += troubles
         book, now = self.book, self.clock.monotonic()

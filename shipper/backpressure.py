@@ -20,6 +20,8 @@ from shipper.keeper import Keeper
 
 CHECKPOINT = "fieldtrail.checkpoint"
 REASON = "journal full"
+PATIENCE = 1.0
+"""Seconds for which the same outputs have to be behind before a full journal is told, or drops what they need."""
 
 Lost = dict[str, list[tuple[str, int, int]]]
 """By output: (log, first leaf, last leaf) of what was dropped, as long as the output may not have got the leaf that
@@ -50,6 +52,8 @@ class Backpressure:
         self._declare = declare
         self.lost: Lost = {name: [(log, low, high) for log, low, high in ranges] for name, ranges in lost.items()}
         self._refused = ""
+        self._since: float | None = None
+        self._told: tuple[str, ...] = ()
         self._declared: dict[str, int] = {}
         """By output: the frame with the newest leaf that tells it what it lost."""
 
@@ -66,29 +70,36 @@ class Backpressure:
         else:
             self._refused = ""
 
-    def look(self) -> bool:
-        """Make room in a full journal; whether reading has to pause all the same."""
+    def look(self, now: float) -> bool:
+        """Make room in a full journal; whether reading has to pause all the same. `now`: monotonic seconds."""
         if self._journal.full:
             self.release()
             if self._section.when_full == "drop_oldest":
-                self._drop()
+                self._drop(now)
         newest = self._journal.next_seq
         # With all delivered there is nobody to wait for: what is left is given back after the next checkpoint.
         if not self._journal.full or all(delivery.saved >= newest for delivery in self._deliveries):
-            self.full, self.holders = False, ()
+            self.full, self.holders, self._since, self._told = False, (), None, ()
             return False
         # Those that need the oldest segment. Where none does, it is given back as soon as their cursors are saved.
         span = self._journal.oldest()
         needed = span[1] if span is not None else newest
         holders = tuple(delivery.output.id for delivery in self._deliveries if delivery.seq < needed)
-        if holders and holders != self.holders:
+        if not self.full or holders != self.holders:
+            self._since = now
+        # Those that are still behind after a moment: while it fills up a quick output may be behind, too.
+        if holders and holders != self._told and self._since is not None and now - self._since >= PATIENCE:
+            self._told = holders
             used, limit = self._journal.bytes_used, self._section.max_size
             telemetry.journal_full(used=used, limit=limit, waiting_for=list(holders))
         self.full, self.holders = True, holders
         return True
 
-    def _drop(self) -> None:
-        """Drop the oldest segments until the journal is below its bound; what outputs lose is declared before."""
+    def _drop(self, now: float) -> None:
+        """Drop the oldest segments until the journal is below its bound; what outputs lose is declared before.
+
+        Outputs that make progress are waited for: reading pauses for a moment, and nothing is lost by that.
+        """
         while self._journal.full:
             span = self._journal.oldest()
             if span is None or span[1] > self._keeper.checked_seq:
@@ -97,6 +108,8 @@ class Backpressure:
             losers = [delivery for delivery in self._deliveries if delivery.seq < following]
             if not losers:
                 return  # they have passed it, and save their cursors within a second
+            if any(now - delivery.progress < PATIENCE for delivery in losers):
+                return
             frames = list(self._frames(max(first, min(delivery.seq for delivery in losers)), following))
             payloads = []
             for delivery in losers:

@@ -14,7 +14,7 @@ Event = dict[str, Any]
 
 
 class Record(NamedTuple):
-    """One framed record: its bytes without line end, and where it stood in its stream (bytes)."""
+    """One framed record: its bytes without line end, and where it stood in its stream (bytes, line end included)."""
 
     data: bytes
     offset: int

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.e2e.agent_process import Place
+from tests.e2e.torture import Trial
 
 
 @pytest.fixture
@@ -11,3 +12,9 @@ def place(tmp_path):
     made = Place(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def trial(place):
+    """`trial(*patterns, **options)`: a `Trial` in the test's place."""
+    return lambda *patterns, **options: Trial(place, *patterns, **options)

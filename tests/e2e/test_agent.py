@@ -149,15 +149,6 @@ def test_term_during_a_reload_ends_the_agent(place):
 # -- one agent, its key, its folder ------------------------------------------------------------------------------------
 
 
-def test_a_second_agent_on_one_state_folder_is_refused(place):
-    agent = place.start().ready()
-    done = place.once()
-    assert done.code == 69
-    assert f"in use by another agent (pid {agent.pid})" in done.err
-    assert "hint: fieldtrail status" in done.err
-    assert agent.terminate() == 0
-
-
 def test_a_state_without_its_key_is_refused_and_keys_init_does_not_replace_it(place):
     place.append(lines(0, 3))
     assert place.once().code == 0

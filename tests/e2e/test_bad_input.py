@@ -275,23 +275,6 @@ def test_a_compressed_file_is_told_and_not_read(place):
     assert numbers(place.archived()) == [10, 11]
 
 
-@pytest.mark.slow
-def test_a_line_of_a_hundred_megabytes_takes_little_memory(place):
-    with (place.logs / "a.log").open("wb") as file:
-        file.write(lines(0, 1) + b'{"x":"')
-        for _ in range(100):
-            file.write(b"a" * 1_000_000)
-        file.write(b'"}\n' + lines(1, 1))
-    agent = place.start().ready()
-    place.settled(3)
-    assert agent.peak() < 400_000_000
-    assert agent.terminate() == 0
-    documents = place.archived()
-    assert numbers(documents) == [0, 1]
-    assert sum(one["event"]["kind"] == "pipeline_error" for one in documents) == 1
-    place.verified()
-
-
 def test_a_line_with_very_many_changes_becomes_as_many_events(place):
     changes = [{"field": f"f{n}", "old": "a", "new": "b"} for n in range(3000)]
     place.append((line(1, changes=changes) + "\n" + line(2) + "\n").encode())
