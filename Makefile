@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 XDIST ?= 2
 
-.PHONY: help demo test test-slow soak lint bench bench-all bench-faults profile opensearch docs lock wheel clean
+.PHONY: help demo test test-slow soak lint bench bench-all bench-faults profile opensearch docs lock packages wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ opensearch: $(DEV) ## A real OpenSearch on loopback, for looking around
 
 docs: $(DEV) ## Write the parts of the documentation that are made from the program
 	$(BIN)/python tools/docs.py
+
+packages: $(DEV) ## Build the deb and the rpm package in dist/
+	$(BIN)/python tools/packaging/build.py
 
 wheel: $(DEV) ## Build the wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
