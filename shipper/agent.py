@@ -128,14 +128,14 @@ class Agent:
     def _open(self, stack: contextlib.ExitStack) -> None:
         config = self.config
         lanes = build.Lanes(config, self.place, self._random)  # configuration errors come before any state is touched
+        empty = prepare_folder(self.folder)
+        stack.enter_context(lock(self.folder))
         endpoint = None
         if config.metrics is not None:
             from shipper.endpoint import Endpoint  # noqa: PLC0415 - its library is imported where it is asked for
 
             endpoint = Endpoint(config.metrics)
             stack.callback(endpoint.close)
-        empty = prepare_folder(self.folder)
-        stack.enter_context(lock(self.folder))
         if self._confine is not None:  # threads and processes inherit it
             self._confine()
         if empty:
@@ -457,11 +457,13 @@ class Agent:
         self._serve_requests()
         self._keep([], {}, close=True)
         self._keeper.flush()
-        if failed is None:
-            self._await_outputs(deadline if not self.reloading else self.clock.monotonic)
-        for delivery in self._deliveries:
-            delivery.halt()
+        if failed is None and not self.reloading:
+            self._await_outputs(deadline)
         self._join()
+        self._serve_requests()  # what the outputs asked for up to their end
+        if self.book.pending:
+            self._keep([], {}, close=True)
+            self._keeper.flush()
         total = self._keeper.total
         pending = {d.output.id: d.pending(total) for d in self._deliveries if d.pending(total)}
         if not self.reloading:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import signal
 import socket
 import threading
 
@@ -136,3 +137,17 @@ def test_without_a_stalled_output_drop_oldest_drops_nothing(place):
     assert numbers(place.archived()) == list(range(4000))
     assert not agent.told("journal full: documents dropped before they were delivered")
     assert not controls(place.archived(), "drop")
+
+
+def test_a_new_configuration_counts_at_once_also_while_an_output_does_not_answer(place, receiver):
+    place.write(outputs=outputs(place, receiver))
+    agent = place.start().ready()
+    place.append(noise(0, 10))
+    eventually(lambda: numbers(place.archived()) == list(range(10)))
+    agent.wait_told("output not reachable, will try again")
+    place.write(outputs=outputs(place, receiver)[:1])
+    agent.signal(signal.SIGHUP)
+    agent.wait_told("agent started", 2)
+    place.append(noise(10, 10))
+    eventually(lambda: numbers(place.archived()) == list(range(20)))
+    assert agent.terminate() == 0

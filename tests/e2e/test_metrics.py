@@ -157,7 +157,7 @@ def test_nothing_listens_without_the_section_and_a_reload_brings_and_takes_it(pl
     assert agent.terminate() == 0
 
 
-def test_an_address_in_use_ends_the_start_before_any_state_is_touched(place):
+def test_an_address_in_use_ends_the_start_before_anything_is_made_but_the_lock(place):
     port = free_port()
     place.write(metrics={"listen": f"127.0.0.1:{port}"})
     place.start().ready()
@@ -175,7 +175,15 @@ def test_an_address_in_use_ends_the_start_before_any_state_is_touched(place):
     assert done.returncode == 78
     said = done.stderr.decode()
     assert f"listen for metrics: 127.0.0.1:{port}: Address already in use" in said and "hint: ss -ltnp" in said
-    assert not place.state.with_name("state-2").exists()
+    assert [one.name for one in place.state.with_name("state-2").iterdir()] == ["lock"]
+
+
+def test_a_second_agent_on_a_state_folder_is_told_of_the_first_not_of_its_address(place):
+    place.write(metrics={"listen": f"127.0.0.1:{free_port()}"})
+    agent = place.start().ready()
+    done = place.process("run")
+    assert done.code == 69
+    assert f"in use by another agent (pid {agent.pid})" in done.err and "hint: fieldtrail status" in done.err
 
 
 def test_a_reload_to_an_address_in_use_keeps_the_agent_running_as_it_was(place):

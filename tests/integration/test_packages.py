@@ -23,11 +23,8 @@ MOUNT = """
 mount --make-rprivate / &&
 mount -t tmpfs none {root} && mkdir {root}/upper {root}/work {root}/here &&
 mount -t overlay none -o lowerdir=/,upperdir={root}/upper,workdir={root}/work {root}/here &&
-mount -t proc none {root}/here/proc && mount -t tmpfs none {root}/here/dev &&
-for device in null zero full random urandom tty; do
-  touch {root}/here/dev/$device && mount --bind /dev/$device {root}/here/dev/$device || exit
-done &&
-mkdir {root}/here/dev/shm {root}/here/dev/pts && ln -s /proc/self/fd {root}/here/dev/fd &&
+mount -t proc none {root}/here/proc && mount -t tmpfs none {root}/here/dev && cp -ax /dev/. {root}/here/dev &&
+mount --rbind /dev/pts {root}/here/dev/pts &&
 mount -t tmpfs none {root}/here/run && mkdir -p {root}/here/run/systemd/system
 """
 HOLD = MOUNT + "echo held && exec sleep 3600"
