@@ -12,17 +12,24 @@ import pytest
 from tests.e2e.agent_process import line, lines, numbers
 from tests.e2e.torture import frozen, program, shift
 
-LINES = 2000
+LINES, PARTS = 2000, 8
 
 WRITER = textwrap.dedent("""
     import os, sys, time
-    path, count, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    path, count, folder, parts = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     file = open(path, "ab", buffering=0)
-    for number in range(count):
+    def rest():
         if os.path.exists(folder + "/pause"):
             open(folder + "/paused", "w").close()
             while os.path.exists(folder + "/pause"):
                 time.sleep(0.001)
+    for number in range(count):
+        rest()
+        part, first = divmod(number, count // parts)
+        # As many rotations as parts, however quick this machine writes and however slowly it rotates.
+        while part and not first and not os.path.exists(folder + "/rotation-%d" % part):
+            rest()
+            time.sleep(0.001)
         try:
             if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
                 file.close()
@@ -87,7 +94,9 @@ class Logrotate:
 
     @contextlib.contextmanager
     def writing(self, count):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(self.path), str(count), str(self.root)])
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(self.path), str(count), str(self.root), str(PARTS)]
+        )
         try:
             yield writer
             assert writer.wait(60) == 0
@@ -107,13 +116,14 @@ def rotated_while_written(t, mode, *, restarts, compress="nocompress"):
         while writer.poll() is None and rotations < 30:
             logrotate.rotate()
             rotations += 1
+            (logrotate.root / f"rotation-{rotations}").touch()
             if restarts and rotations in {3, 6}:
                 agent.kill()
                 logrotate.rotate()
                 agent = t.start()
             t.looked(1)
     (logrotate.root / "finished").touch()
-    assert rotations >= 3
+    assert rotations >= PARTS - 1
     t.arrived(LINES, patience=60)
     # A generation that was packed before anybody saw it may come after the one that follows it.
     t.whole(range(LINES), across=compress == "nocompress")
