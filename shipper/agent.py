@@ -28,7 +28,7 @@ from shipper.journal import Journal
 from shipper.keeper import Keeper, Sealed
 from shipper.logbook import Identity, Logbook
 from shipper.memory import Rest, settle_in
-from shipper.model import Input
+from shipper.model import Input, Output
 from shipper.notify import Notifier
 from shipper.pipeline import Lines
 from shipper.processor import Processor
@@ -76,9 +76,14 @@ class Agent:
         self.folder = config.agent.state_dir
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._ending = threading.Event()
+        """As `_stopping`, but not for a reload: that waits for a disk that is full."""
         self._now = threading.Event()
+        self._stops = 0
+        self._joined = False
         self.reloading = False
-        self.handed = dict(inherited or {})
+        self._inherited = dict(inherited or {})
+        self.handed = dict(self._inherited)
         """Inputs that cannot be read again (standard input), for the agent that follows after a reload."""
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._deliveries: list[Delivery] = []
@@ -92,19 +97,22 @@ class Agent:
 
     def stop(self) -> None:
         """Stop reading and drain; a second call ends at once."""
-        if self._stopping.is_set():
+        self._stops += 1
+        if self._stops > 1:
             self._now.set()
+        self._ending.set()
         self._stopping.set()
         self._wake.set()
 
     def reload(self, following: Config) -> None:
         """Stop without draining, so that another run takes over with another configuration."""
-        if self.begun:
-            formats = following.formats == self.config.formats
-            same = {section.id for section in self.config.inputs if formats and section in following.inputs}
-            self.handed = {one.id: one for one in self._intake.inputs if hasattr(one, "finish") and one.id in same}
+        formats = following.formats == self.config.formats
+        same = {section.id for section in self.config.inputs if formats and section in following.inputs}
+        sources = self._intake.inputs if self.begun else list(self._inherited.values())
+        self.handed = {one.id: one for one in sources if hasattr(one, "finish") and one.id in same}
         self.reloading = True
-        self.stop()
+        self._stopping.set()
+        self._wake.set()
 
     # -- the run ------------------------------------------------------------------------------------------------------
 
@@ -198,7 +206,7 @@ class Agent:
             self.journal,
             self.folder / "checkpoint",
             mark,
-            stopping=self._stopping,
+            stopping=self._ending,
             make_room=self._make_room,
             total=self._state.total,
             checked_seq=self._state.log.get("checked_seq", -1),
@@ -206,10 +214,16 @@ class Agent:
         )
         stack.callback(self._keeper.close)
         self._room = Backpressure(
-            self.journal, self._keeper, self._deliveries, config.journal, self._declare_dropped, self._state.lost
+            self.journal,
+            self._keeper,
+            self._deliveries,
+            config.journal,
+            self._declare_dropped,
+            next_seq=lambda: self._next_seq,
+            lost=self._state.lost,
         )
         inputs = [
-            self.handed.get(section.id) or lanes.input(section, clock=self.clock, once=self.once, wake=self._wake)
+            self._inherited.get(section.id) or lanes.input(section, clock=self.clock, once=self.once, wake=self._wake)
             for section in config.inputs
         ]
         for source in inputs:
@@ -273,7 +287,7 @@ class Agent:
         self._furthest = 0
         for section in build.output_sections(self.config):
             output = build.output(section, self.config, self.folder)
-            stack.callback(output.close)
+            stack.callback(self._close_output, output)
             cursor = Cursor(cursors, section.id)
             kept = cursor.load()
             # Opened once here, so that what cannot work ends the start; the output's thread opens it for itself.
@@ -477,7 +491,10 @@ class Agent:
             )
         if failed is not None:
             return failed.exit_code if isinstance(failed, FieldtrailError) else 70
-        if pending and not self.reloading:
+        unconfirmed = [delivery.output.id for delivery in self._deliveries if delivery.unconfirmed]
+        if unconfirmed and not self.reloading:
+            telemetry.outputs_unconfirmed(outputs=unconfirmed)
+        if (pending or unconfirmed) and not self.reloading:
             return 75
         return 74 if self.once and self._intake.unread else 0
 
@@ -509,9 +526,20 @@ class Agent:
             self._wake.clear()
 
     def _join(self) -> None:
+        """Wait for the outputs' threads; one that does not come back from its socket may not save any more."""
         for delivery in self._deliveries:
             delivery.halt()
+        if self._joined:
+            return
+        self._joined = True
         deadline = self.clock.monotonic() + (SHORTEST_JOIN if self._now.is_set() else LONGEST_JOIN)
         for delivery in self._deliveries:
             if delivery.is_alive():
                 delivery.join(timeout=max(0.0, deadline - self.clock.monotonic()))
+            if delivery.is_alive():
+                delivery.abandon()
+
+    def _close_output(self, output: Output) -> None:
+        """A thread that still uses it closes it itself."""
+        if not any(delivery.output is output and delivery.is_alive() for delivery in self._deliveries):
+            output.close()

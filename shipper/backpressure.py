@@ -9,6 +9,7 @@ or the oldest segment goes although outputs still need it (`drop_oldest`). What 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from shipper import telemetry
@@ -21,18 +22,20 @@ from shipper.keeper import Keeper
 CHECKPOINT = "fieldtrail.checkpoint"
 REASON = "journal full"
 PATIENCE = 1.0
-"""Seconds for which the same outputs have to be behind before a full journal is told, or drops what they need."""
+"""Seconds for which the same outputs have to be behind before a full journal is told."""
+DROP_PATIENCE = 10.0
+"""Seconds for which an output makes no progress before what it needs is dropped: a slow request is none of it."""
 
-Lost = dict[str, list[tuple[str, int, int]]]
-"""By output: (log, first leaf, last leaf) of what was dropped, as long as the output may not have got the leaf that
-says so."""
+Lost = dict[str, list[tuple[str, int, int, int]]]
+"""By output: (log, first leaf, last leaf, frame) of what was dropped, as long as the output may not have got the newest
+leaf that says so, which stands in that frame."""
 
 
 class Backpressure:
     """For the pipeline's thread. `declare` seals `drop` leaves with these payloads and returns once they are kept.
 
-    A `drop` leaf may be dropped like any other. So each time everything is declared that an output lost since it last
-    got such a leaf; `lost` is kept in the journal's state, and is `Lost` as JSON gives it back.
+    A `drop` leaf may be dropped like any other; then what it said is said again. `lost` is kept in the journal's state,
+    and is `Lost` as JSON gives it back. `next_seq`: the number of the frame in which `declare` puts its leaves.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class Backpressure:
         deliveries: Sequence[Delivery],
         section: JournalSection,
         declare: Callable[[Sequence[dict[str, Any]]], None],
+        *,
+        next_seq: Callable[[], int],
         lost: Mapping[str, Any],
     ) -> None:
         self.full = False
@@ -49,13 +54,11 @@ class Backpressure:
         self.holders: tuple[str, ...] = ()
         """The outputs for which it pauses."""
         self._journal, self._keeper, self._deliveries, self._section = journal, keeper, deliveries, section
-        self._declare = declare
-        self.lost: Lost = {name: [(log, low, high) for log, low, high in ranges] for name, ranges in lost.items()}
+        self._declare, self._next_seq = declare, next_seq
+        self.lost: Lost = {name: [(log, low, high, at) for log, low, high, at in kept] for name, kept in lost.items()}
         self._refused = ""
         self._since: float | None = None
         self._told: tuple[str, ...] = ()
-        self._declared: dict[str, int] = {}
-        """By output: the frame with the newest leaf that tells it what it lost."""
 
     def release(self, *, urgent: bool = False) -> None:
         """Give back what every output has and a durable checkpoint covers; `urgent`: before `journal.keep` is over."""
@@ -72,6 +75,8 @@ class Backpressure:
 
     def look(self, now: float) -> bool:
         """Make room in a full journal; whether reading has to pause all the same. `now`: monotonic seconds."""
+        if self.lost:
+            self._forget()
         if self._journal.full:
             self.release()
             if self._section.when_full == "drop_oldest":
@@ -108,27 +113,39 @@ class Backpressure:
             losers = [delivery for delivery in self._deliveries if delivery.seq < following]
             if not losers:
                 return  # they have passed it, and save their cursors within a second
-            if any(now - delivery.progress < PATIENCE for delivery in losers):
+            if any(now - delivery.progress < DROP_PATIENCE for delivery in losers):
                 return
-            frames = list(self._frames(max(first, min(delivery.seq for delivery in losers)), following))
-            payloads = []
+            # Without their documents, of which a segment may hold gigabytes.
+            start = max(first, min(delivery.seq for delivery in losers))
+            frames = [replace(frame, documents=()) for frame in self._frames(start, following)]
+            payloads, declared = [], self._next_seq()
             for delivery in losers:
                 name = delivery.output.id
-                known = (
-                    [] if delivery.saved > self._declared.get(name, self._journal.next_seq) else self.lost.get(name, [])
-                )
-                for log, low, high in _leaves(frame for frame in frames if frame.seq >= delivery.seq):
+                fresh = list(_leaves(frame for frame in frames if frame.seq >= delivery.seq))
+                for log, low, high in fresh:
                     telemetry.documents_dropped(output=name, log=log, first=low, last=high)
-                    known = _with(known, log, low, high)
-                self.lost[name] = known
+                known = self.lost.get(name, [])
+                # What a leaf said that goes now, too, has to be said again; with all the rest, to which it may be joined.
+                again = any(at < following for _, _, _, at in known)
+                told = _joined([*(one[:3] for one in known if again), *fresh])
+                self.lost[name] = [*(() if again else known), *((*one, declared) for one in told)]
                 payloads += [
-                    {"output": name, "log": log, "from": low, "to": high, "reason": REASON} for log, low, high in known
+                    {"output": name, "log": log, "from": low, "to": high, "reason": REASON} for log, low, high in told
                 ]
             self._declare(payloads)
-            self._declared.update((delivery.output.id, self._journal.next_seq - 1) for delivery in losers)
             freed = self._journal.release(following, checkpoint_seq=self._keeper.checked_seq, urgent=True)
             if not freed:
                 return
+
+    def _forget(self) -> None:
+        """Forget what outputs lost that have got the leaf that says so, or are no more."""
+        saved = {delivery.output.id: delivery.saved for delivery in self._deliveries}
+        kept = {
+            name: [one for one in ranges if saved[name] <= one[3]]
+            for name, ranges in self.lost.items()
+            if name in saved
+        }
+        self.lost = {name: ranges for name, ranges in kept.items() if ranges}
 
     def _frames(self, first: int, following: int) -> Iterator[Frame]:
         with self._journal.reader(first) as reader:
@@ -140,11 +157,15 @@ class Backpressure:
                     yield item
 
 
-def _with(known: list[tuple[str, int, int]], log: str, low: int, high: int) -> list[tuple[str, int, int]]:
-    """One more range, joined to the last one where it goes on from there."""
-    if known and known[-1][0] == log and known[-1][2] + 1 == low:
-        return [*known[:-1], (log, known[-1][1], high)]
-    return [*known, (log, low, high)]
+def _joined(ranges: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """The ranges, in order, those in one that follow one another."""
+    out: list[tuple[str, int, int]] = []
+    for log, low, high in ranges:
+        if out and out[-1][0] == log and out[-1][2] + 1 == low:
+            out[-1] = (log, out[-1][1], high)
+        else:
+            out.append((log, low, high))
+    return out
 
 
 def _leaves(frames: Iterator[Frame]) -> Iterator[tuple[str, int, int]]:

@@ -19,7 +19,7 @@ import orjson
 from shipper import telemetry
 from shipper.clock import Clock
 from shipper.dlq import DeadLetters
-from shipper.errors import DiskError, FieldtrailError, UnavailableError
+from shipper.errors import CorruptError, DiskError, FieldtrailError, UnavailableError
 from shipper.fs import RealFs, replace_sync
 from shipper.journal import Frame, Gap, Journal
 from shipper.model import CONTROL_DATASETS, Batch, Document, Documents, Output, Refusal, Run
@@ -194,10 +194,19 @@ class Delivery(threading.Thread):
         self._saved_at = clock.monotonic()
         self._unsaved = False
         self.failure: BaseException | None = None
+        self.unconfirmed = False
+        """Whether at its end the destination may not have everything that it was given."""
+        self._saving = threading.Lock()
+        self._abandoned = False
 
     def halt(self) -> None:
         """Stop at the next safe point, without delivering more."""
         self._stop_now.set()
+
+    def abandon(self) -> None:
+        """Not to be waited for any longer: whatever it still does, the cursor is another's from now on."""
+        with self._saving:
+            self._abandoned = True
 
     def run(self) -> None:
         """The loop; a bug ends the thread and is told to the agent, which stops."""
@@ -209,8 +218,8 @@ class Delivery(threading.Thread):
         finally:
             self.asked.set()
             with contextlib.suppress(FieldtrailError, OSError):
-                if self.failure is None and hasattr(self.output, "drain"):
-                    self.output.drain()
+                if self.failure is None and not self._abandoned and hasattr(self.output, "drain"):
+                    self.unconfirmed = not self.output.drain()
                 self._save()
             self._reader.close()
             self.output.close()
@@ -454,15 +463,15 @@ class Delivery(threading.Thread):
     def _put(self, refused: Sequence[Refusal], attempts: int) -> None:
         """Keep dead letters; a disk that is full makes the output wait, since nothing may be dropped."""
         wait = FIRST_WAIT
-        while self._letters.full:
-            self._failing("the dead letters are full (hint: fieldtrail dlq list)", LONGEST_WAIT)
-            if self._stop_now.wait(1.0):
-                break  # a stop must not lose them: they are kept beyond the bound
         while True:
             try:
-                self._letters.put(self.output.id, refused, self._clock.now(), attempts)
-                return
-            except DiskError as error:
+                # A stop must not lose them: they are kept beyond the bound.
+                if not self._letters.full or self._stop_now.is_set():
+                    self._letters.put(self.output.id, refused, self._clock.now(), attempts)
+                    return
+                self._failing("the dead letters are full (hint: fieldtrail dlq list)", LONGEST_WAIT)
+                self._stop_now.wait(1.0)
+            except (DiskError, CorruptError) as error:
                 self._failing(str(error), wait)
                 if self._stop_now.wait(wait):
                     raise
@@ -505,7 +514,10 @@ class Delivery(threading.Thread):
         seq = self.confirmed()
         self._state = dict(self.output.flush())
         self._flushed = _Flushed(self.seq, self._state, replace(self.counts), self._settled)
-        self._cursor.save(seq, self._state)
+        with self._saving:
+            if self._abandoned:
+                return
+            self._cursor.save(seq, self._state)
         self.saved = seq
         if self._unsaved:
             self._unsaved = False

@@ -73,6 +73,11 @@ class Generations:
             succession=None if previous is None else {**previous, "reason": reason},
         )
         self.book.pending += waiting
+        # What was to be said about leaves of the old log is said in the new one.
+        for event in book.pending if book is not None else ():
+            kind, said = event["trail"].get("control"), event["trail"].get("log")
+            if book is not None and kind in {"reject", "drop"}:
+                self.state_range(kind, {"log": book.sealer.log.id, **said})
         telemetry.generation_opened(
             origin=self.book.sealer.log.origin,
             reason=reason,

@@ -31,6 +31,11 @@ def agent_stopped(
     _log.info("agent stopped", log=log, size=size, pending=pending, inputs=inputs, outputs=outputs)
 
 
+def outputs_unconfirmed(*, outputs: list[str]) -> None:
+    """At the end a receiver without answers has not shown that it read everything; the next run sends it again."""
+    _log.warning("not known to have arrived: sent again at the next start", outputs=outputs)
+
+
 def default_policy() -> None:
     """No privacy policy is configured; what is sealed cannot be unsaid."""
     _log.warning(

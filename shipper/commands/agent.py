@@ -18,7 +18,7 @@ import click
 import orjson
 
 from shipper import telemetry
-from shipper.commands._common import config_option, configuration, json_option, print_json
+from shipper.commands._common import config_option, configuration, installed, json_option, print_json
 from shipper.config import DEFAULT_PATH, Config, FileInputSection, StdinInputSection, load
 from shipper.confine import LOOK_EVERY, Confinement, confinement_of
 from shipper.errors import ConfigError, FieldtrailError, UnavailableError, UsageError
@@ -48,12 +48,13 @@ def run(config_path: Path | None, once: bool, paths: tuple[str, ...]) -> None:  
 
 def _configuration_of_run(path: Path | None, paths: tuple[str, ...], *, once: bool) -> tuple[Config, str]:
     if path is None and not paths:
-        path = DEFAULT_PATH
-        if not path.exists():
-            raise ConfigError(
-                "read configuration", str(path), "no such file", "fieldtrail init, or: fieldtrail run PATH..."
-            )
-    config, place = (Config(), "(command line)") if path is None else (load(path), str(path))
+        place, found = str(DEFAULT_PATH), installed()
+        if found is None:
+            hint = "fieldtrail init, or: fieldtrail run PATH..."
+            raise ConfigError("read configuration", place, "no such file", hint)
+        config = found
+    else:
+        config, place = (Config(), "(command line)") if path is None else (load(path), str(path))
     if paths:
         files = tuple(name for name in paths if name != "-")
         for name in files:
@@ -172,6 +173,8 @@ class _Runner:
             self._begin(following, last.wider() if same and last else confinement_of(following[0]), self._agent.handed)
             if self._stopped:
                 self._agent.stop()
+            elif self._next is not None:  # it came while this one was not there yet
+                self._agent.reload(self._next[0])
         return before
 
     def _begin(
@@ -200,7 +203,10 @@ class _Runner:
             return
         with self._lock:
             if self._stopped or self._agent.once:
-                telemetry.configuration_kept(cause="the agent is about to end")
+                once = "with --once the configuration stays"
+                telemetry.configuration_kept(cause="the agent is about to end" if self._stopped else once)
+                if not self._stopped:
+                    self._notifier.ready(once)
                 return
             self._next = following
             self._agent.reload(following[0])

@@ -112,8 +112,8 @@ class Client:
     """HTTP to one cluster. Used by one thread at a time; `beside` makes one for another thread.
 
     `hosts`: URLs; without a port 443 for https and 9200 for http. `credentials`: what signs requests. `timeout`:
-    seconds for one request as a whole. `states`: what is known of the hosts already; `home`: the number of the one to
-    ask first while all are well. Raises `ConfigError` for certificates that cannot be read.
+    seconds for one request as a whole. `states` and `contexts`: of a client of the same cluster; `home`: the number of
+    the host to ask first while all are well. Raises `ConfigError` for certificates that cannot be read.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class Client:
         tls: TlsSection | None = None,
         timeout: float = 30.0,
         states: Hosts | None = None,
+        contexts: Contexts | None = None,
         home: int = 0,
     ) -> None:
         tls = tls or TlsSection()
@@ -140,7 +141,8 @@ class Client:
                     "tls.verify is off: anybody in between can read and change what is sent", hosts=list(hosts)
                 )
         self._states = states or Hosts(len(hosts))
-        contexts = Contexts(tls) if secure else None
+        # One for all threads: a certificate that is being replaced just now must not stop another from beginning.
+        contexts = self._contexts = contexts or (Contexts(tls) if secure else None)
         self._watch = Watch()
         self._wires = [self._wire(host, contexts, tls.server_name) for host in hosts]
         self._home = self._answering = home % len(hosts)
@@ -154,6 +156,7 @@ class Client:
             tls=self._tls,
             timeout=self.timeout,
             states=self._states,
+            contexts=self._contexts,
             home=home,
         )
 

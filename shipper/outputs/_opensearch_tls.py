@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import threading
 from pathlib import Path
 
 from shipper.config import TlsSection
@@ -35,22 +36,25 @@ def tls_context(tls: TlsSection) -> ssl.SSLContext:
 class Contexts:
     """The context for the next connection: made anew when our certificate or its key was replaced on disk.
 
-    A pair of files that does not fit together is one that is being replaced just now: the old one stays.
+    A pair of files that does not fit together is one that is being replaced just now: the old one stays. For any number
+    of threads.
     """
 
     def __init__(self, tls: TlsSection) -> None:
         self._tls = tls
         self._seen = self._stamp()
         self._context = tls_context(tls)
+        self._changing = threading.Lock()
 
     def current(self) -> ssl.SSLContext:
         """The context to connect with now."""
-        seen = self._stamp()
-        if seen != self._seen:
-            with contextlib.suppress(ConfigError):
-                self._context = tls_context(self._tls)
-                self._seen = seen
-        return self._context
+        with self._changing:
+            seen = self._stamp()
+            if seen != self._seen:
+                with contextlib.suppress(ConfigError):
+                    self._context = tls_context(self._tls)
+                    self._seen = seen
+            return self._context
 
     def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_stamp(path) for path in (self._tls.cert, self._tls.key) if path is not None)

@@ -63,6 +63,7 @@ class FileOutput:
         self._durable = 0
         """How much of the file is on the disk for certain: what the cursor may claim."""
         self._broken = ""
+        self._opened = False
         self._before: dict[str, Any] | None = None
         """The stored state while it is not settled whether what is at `path` follows it."""
         self._moved: int | None = None
@@ -77,6 +78,7 @@ class FileOutput:
             self._resume(stored)
         except OSError as error:
             raise self._disk_error("open archive", error) from None
+        self._opened = True
 
     def _refuse_what_is_no_file(self) -> None:
         if self.path.is_dir():
@@ -316,6 +318,10 @@ class FileOutput:
         if self._broken:
             raise DiskError("sync archive", str(self.path), self._broken, "fieldtrail run, when the disk is well again")
         if self._handle is None:
+            if self._opened:
+                raise DiskError(
+                    "sync archive", str(self.path), "the next file could not be begun", f"df -h {self.path.parent}"
+                )
             return {}
         if self._before is not None:
             return dict(self._before)
@@ -339,8 +345,11 @@ class FileOutput:
 
     @property
     def unsure(self) -> bool:
-        """After a sync that failed: what came since the last `flush` may be lost, and only `open` goes on."""
-        return bool(self._broken)
+        """After a sync that failed: what came since the last `flush` may be lost, and only `open` goes on.
+
+        The same where one file was closed and the next could not be begun (a full disk).
+        """
+        return bool(self._broken) or (self._opened and self._handle is None)
 
     def cursor(self) -> int | None:
         """None: the cursor file holds it."""
@@ -353,6 +362,7 @@ class FileOutput:
 
     def close(self) -> None:
         """Close the file; may be called twice."""
+        self._opened = False
         self._release()
         self._settled()
 

@@ -123,6 +123,10 @@ class RelpOutput:
     def _judged(self, part: list[_Message], answers: Answers) -> list[Refusal]:
         """What of a part is refused for good; the rest of what was not taken is noted for the next try."""
         for_good: list[Refusal] = []
+        if self._refused:
+            for (document, _), taken in zip(part, answers.taken, strict=True):
+                if taken:
+                    self._refused.pop(document.id, None)
         lengths = [len(text) for (_, text), taken in zip(part, answers.taken, strict=True) if taken]
         alone = answers.alone() if answers.refused else set()
         for place, reason in answers.refused.items():
@@ -143,7 +147,11 @@ class RelpOutput:
     def _ended(self, part: list[_Message], answers: Answers) -> list[Refusal]:
         """The receiver has ended the session: the first message without an answer may be the cause."""
         unanswered = (place for place, taken in enumerate(answers.taken) if not taken and place not in answers.refused)
-        document, text = part[next(unanswered)]
+        place = next(unanswered, None)
+        if place is None:  # it ended after its last answer, in good order: no message is the cause
+            self._ends = 0
+            return []
+        document, text = part[place]
         self._ends = self._ends + 1 if document.id == self._ended_at else 1
         self._ended_at = document.id
         if self._ends <= TRIES or len(part) > 1 or not 0 < self._longest < len(text):

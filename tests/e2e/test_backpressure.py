@@ -95,7 +95,7 @@ def test_drop_oldest_reads_on_and_seals_what_an_output_never_got(place, receiver
     )
     agent = place.start().ready()
     place.append(noise(0, 3000))
-    eventually(lambda: numbers(place.archived()) == list(range(3000)), "the archive waits for nobody")
+    eventually(lambda: numbers(place.archived()) == list(range(3000)), "the archive waits for nobody", patience=60)
     dropped = agent.wait_told("journal full: documents dropped before they were delivered")
     assert {one["output"] for one in dropped} == {"soc"}
     status = place.status()
@@ -151,3 +151,28 @@ def test_a_new_configuration_counts_at_once_also_while_an_output_does_not_answer
     place.append(noise(10, 10))
     eventually(lambda: numbers(place.archived()) == list(range(20)))
     assert agent.terminate() == 0
+
+
+def test_one_pass_ends_with_75_where_a_receiver_has_not_shown_that_it_read_anything(place):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as mute:  # accepts by its kernel, and never reads
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        place.write(outputs=[{"id": "soc", "type": "syslog", "address": address, "timeout": "500ms"}])
+        place.append(noise(0, 3))
+        done = place.once()
+    assert done.code == 75
+    told = next(one for one in done.logs if one["event"] == "not known to have arrived: sent again at the next start")
+    assert told["outputs"] == ["soc"]
+
+
+def test_two_new_configurations_in_a_row_are_no_order_to_end_at_once(place, receiver):
+    place.write(outputs=outputs(place, receiver)[:1])
+    agent = place.start().ready()
+    agent.signal(signal.SIGSTOP)
+    place.append(noise(0, 2000))
+    for _ in range(2):
+        agent.signal(signal.SIGHUP)
+    agent.signal(signal.SIGCONT)
+    agent.wait_told("agent started", 2)
+    eventually(lambda: numbers(place.archived()) == list(range(2000)))
+    assert agent.terminate() == 0
+    assert place.verify("--ndjson", place.archive).code == 0

@@ -27,10 +27,13 @@ class Request:
         self.handler, self.server, self.body, self.sent = handler, server, body, sent
         parts = urlsplit(handler.path)
         self.method, self.path, self.query = handler.command, parts.path, parse_qs(parts.query)
+        self.landed = lambda: None
+        """To be called before the first byte of an answer: whoever has it may send the next request at once."""
 
     def answer(self, status, content=b"", **headers):
         """A complete response; names of headers are written with _ for -."""
         data = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
+        self.landed()
         self.handler.send_response(status)
         given = {"content_type": "application/json", **headers}
         for name, value in given.items():
@@ -41,12 +44,14 @@ class Request:
 
     def raw(self, data):
         """Bytes of our own making; the connection ends after them."""
+        self.landed()
         self.handler.wfile.write(data)
         self.handler.wfile.flush()
         self.handler.close_connection = True
 
     def reset(self):
         """End the connection with a RST."""
+        self.landed()
         self.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # The handler's files hold the socket as well: only when all are closed is it closed.
         self.handler.rfile.close()
@@ -175,13 +180,16 @@ class FaultyOpenSearch:
             self._flying += 1
             self._flying_bytes += len(request.body)
             self.most, self.most_bytes = max(self.most, self._flying), max(self.most_bytes, self._flying_bytes)
-        try:
-            self.stopping.wait(self.delay)
-            fault(request)
-        finally:
-            with self._lock:
-                self._flying -= 1
-                self._flying_bytes -= len(request.body)
+        request.landed = lambda: self._land(request)
+        self.stopping.wait(self.delay)
+        fault(request)
+        request.landed()
+
+    def _land(self, request):
+        with self._lock:
+            request.landed = lambda: None
+            self._flying -= 1
+            self._flying_bytes -= len(request.body)
 
     def _search(self, request):
         body = json.loads(request.body)

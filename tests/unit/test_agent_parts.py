@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shipper.build import when_filter
 from shipper.config import Config, StoreSection, WhenSection
-from shipper.delivery import Cursor, Delivery, documents_of, ranges
+from shipper.delivery import Cursor, Delivery, Request, documents_of, ranges
 from shipper.dlq import DeadLetters
-from shipper.errors import ConfigError, DiskError, UnavailableError, UsageError
+from shipper.errors import ConfigError, CorruptError, DiskError, UnavailableError, UsageError
 from shipper.fs import RealFs
+from shipper.generations import Generations
 from shipper.journal import Frame, Journal
 from shipper.logbook import Identity, Logbook, leaves_of
 from shipper.model import Batch, Document, Receipt, Refusal
@@ -541,6 +542,41 @@ def test_a_filter_drops_events_and_never_control_documents(log, tmp_path):
     conserved(delivery, log.state.total)
 
 
+def test_a_thread_that_was_given_up_does_not_touch_the_cursor_of_its_successor(log, tmp_path):
+    for number in range(3):
+        log.keep(number)
+    output = Fake()
+
+    def given_up(delivery):
+        delivery.abandon()
+        return everything(delivery)
+
+    delivered(log, tmp_path, output, until=given_up)
+    assert output.got
+    assert Cursor(tmp_path / "cursors", "siem").load() is None
+
+
+def test_a_damaged_dead_letter_makes_the_output_wait_and_say_so(log, tmp_path, monkeypatch):
+    log.keep(1)
+    monkeypatch.setattr(DeadLetters, "full", property(lambda _: (_ for _ in ()).throw(CorruptError("read", "x", "y"))))
+    output = Fake([lambda batch: Receipt(0, refused=[Refusal(one, "x", "y") for one in batch.documents])])
+    delivery, _, _ = delivered(log, tmp_path, output, until=lambda d: d.counts.connected is False)
+    assert isinstance(delivery.failure, CorruptError)  # only because it was told to stop in the middle
+    assert delivery.counts.last_error == "read: x: y"
+
+
+def test_what_was_to_be_said_of_a_log_is_said_in_the_one_that_follows(log, tmp_path):
+    config = Config(agent={"state_dir": tmp_path, "name": "t1", "origin": "test.example/audit"})
+    made = Generations(config, identity(), log.journal, log.state, clock=log.clock, random_bytes=nonces(), once=False)
+    made._begin("first", None)
+    made.book.build([], {}, 1.0, close=True, interval=60.0)
+    old = made.book.sealer.log.id
+    made.serve(Request("reject", {"output": "siem", "log": old, "from": 3, "to": 3, "type": "x"}), [])
+    made.serve(Request("generation", {"reason": "fork", "output": "siem", "log": old}), [])
+    told = [one["trail"]["log"] for one in made.book.pending if one["trail"].get("control") == "reject"]
+    assert told == [{"output": "siem", "log": old, "from": 3, "to": 3, "type": "x"}]
+
+
 def test_a_destination_that_confirms_by_number_sees_each_frame_alone(log, tmp_path):
     for number in range(3):
         log.keep(number)
@@ -630,6 +666,18 @@ def test_letters_that_get_no_answer_stay(stopped):
     stopped.output.answers = [lambda batch: Receipt(1, retry=batch.documents[1:], error="down")]
     assert replay(stopped.config, "c.yaml", None, []) == (1, 0, 2)
     assert [letter.document.index for letter in stopped.letters()] == [1, 2]
+
+
+def test_letters_stay_while_a_receiver_without_answers_has_not_shown_that_it_read_them(stopped):
+    stopped.output.drain = lambda: False
+    assert replay(stopped.config, "c.yaml", None, []) == (0, 0, 3)
+    assert len(stopped.letters()) == 3
+
+
+def test_letters_go_into_the_namespace_of_the_agent(stopped):
+    config = stopped.config.model_copy(update={"agent": stopped.config.agent.model_copy(update={"namespace": "prod"})})
+    replay(config, "c.yaml", None, [])
+    assert [batch.namespace for batch in stopped.output.batches] == ["prod"]
 
 
 def test_only_the_letters_asked_for_are_sent(stopped):

@@ -17,6 +17,13 @@ class Disk(RealFs):
         self.room = None
         self.sync_fails = False
         self.syncs = 0
+        self.full_for = 0
+
+    def open_new(self, path):
+        if self.full_for:
+            self.full_for -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().open_new(path)
 
     def pwrite(self, handle, data, offset):
         if self.room is not None:
@@ -469,3 +476,24 @@ def test_documents_before_a_torn_end_are_passed_over_in_a_larger_delivery(make, 
     output.deliver(batch(2, *(document for frame in sent for document in frame.documents)))
     assert path.read_bytes() == text(*sent)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_file_that_cannot_be_begun_at_a_rotation_is_begun_when_the_disk_has_room_again(make, path):
+    disk = Disk()
+    output = make(fs=disk, rotate={"max_bytes": 1000})
+    sent = frames(3)
+    output.deliver(sent[0])
+    state = output.flush()
+    disk.full_for = 1
+    receipt = output.deliver(sent[1])
+    assert receipt.delivered == 0 and "No space left" in receipt.error
+    assert output.unsure
+    with pytest.raises(DiskError, match="could not be begun"):
+        output.flush()  # so that no cursor is saved that speaks of no file
+    output.close()
+    output.open(state)
+    for frame in sent[1:]:
+        assert output.deliver(frame).delivered == 5
+    output.flush()
+    files = sorted(path.parent.glob("events.ndjson*"), key=lambda one: (one == path, one.name))
+    assert b"".join(one.read_bytes() for one in files) == text(*sent)

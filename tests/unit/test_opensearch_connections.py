@@ -3,10 +3,13 @@
 import threading
 
 import pytest
+import trustme
 from opensearchpy.exceptions import ConnectionError as LibraryError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError
 
+from shipper.config import TlsSection
 from shipper.outputs._bulk import Answer, clock_is_off, read_reply
+from shipper.outputs._opensearch_client import Client
 from shipper.outputs._opensearch_errors import is_denied, no_answer
 from shipper.outputs._opensearch_lanes import Lanes
 from shipper.outputs._watch import in_time
@@ -119,3 +122,15 @@ def test_a_bug_in_a_thread_comes_to_light_in_the_one_that_waits():
     lanes.start("b", lambda _: 2)
     assert lanes.ended() == ("b", 2)
     lanes.close()
+
+
+def test_a_lane_that_begins_while_a_certificate_is_being_replaced_begins(tmp_path):
+    old, new = (trustme.CA().issue_cert("agent@acme.example") for _ in range(2))
+    cert, key = tmp_path / "own.pem", tmp_path / "own.key"
+    old.cert_chain_pems[0].write_to_path(cert)
+    old.private_key_pem.write_to_path(key)
+    client = Client(["https://127.0.0.1:9"], tls=TlsSection(cert=cert, key=key))
+    new.cert_chain_pems[0].write_to_path(cert)  # the key comes a moment later
+    beside = client.beside(1)
+    beside.close()
+    client.close()

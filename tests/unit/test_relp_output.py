@@ -3,6 +3,7 @@ import trustme
 
 from shipper.config import SyslogSection
 from shipper.errors import ConfigError
+from shipper.outputs._relp_session import Session, SessionEndedError
 from shipper.outputs.relp import TRIES, RelpOutput
 from tests.receivers import msg
 from tests.relp_receiver import Clock, EndedError, Relp, Wire
@@ -302,3 +303,29 @@ def test_certificates_are_read_again_for_each_connection(tmp_path):
 def test_it_cannot_be_asked_and_has_no_cursor_of_its_own(bench):
     output = bench().output
     assert output.highest("9f2c61d0aa01b3e7") is None and output.cursor() is None
+
+
+def test_a_receiver_that_ends_the_session_right_after_its_last_answer_has_taken_everything(bench, monkeypatch):
+    made = bench()
+    plain = Session.send
+
+    def send(session, *args):
+        answers = plain(session, *args)
+        answers.error = SessionEndedError("the receiver ends the session")
+        return answers
+
+    monkeypatch.setattr(Session, "send", send)
+    frame = frames(1)[0]
+    receipt = made.output.deliver(frame)
+    assert (receipt.delivered, list(receipt.refused), list(receipt.retry)) == (5, [], [])
+    assert made.output._ends == 0
+
+
+def test_refusals_of_messages_that_are_taken_later_are_forgotten(bench):
+    made = bench(lambda text: b"500 busy")
+    frame = frames(1)[0]
+    assert made.output.deliver(frame).retry
+    assert made.output._refused
+    made.answer = lambda text: b"200 OK"
+    assert not made.output.deliver(frame).retry
+    assert not made.output._refused
