@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -28,11 +29,14 @@ def _bytes(value: Any) -> Any:
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value.strip())
         if not match or match[2].lower() not in _SIZES:
             raise ValueError("not a size; write for example 512KiB, 64MiB or 2GB")
-        return int(float(match[1]) * _SIZES[match[2].lower()])
+        size = float(match[1]) * _SIZES[match[2].lower()]
+        if math.isinf(size):
+            raise ValueError("larger than any size")
+        return int(size)
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
 """A duration: `60s`, `5m`, `7d`, or a number of seconds."""
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
 """A size: `64MiB`, `2GB`, or a number of bytes."""

@@ -125,7 +125,7 @@ class Backpressure:
                 for log, low, high in fresh:
                     telemetry.documents_dropped(output=name, log=log, first=low, last=high)
                 known = self.lost.get(name, [])
-                # What a leaf said that goes now, too, has to be said again; with all the rest, to which it may be joined.
+                # What a leaf said that goes now, too, is said again, with all the rest, to which it may be joined.
                 again = any(at < following for _, _, _, at in known)
                 told = _joined([*(one[:3] for one in known if again), *fresh])
                 self.lost[name] = [*(() if again else known), *((*one, declared) for one in told)]

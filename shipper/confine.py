@@ -8,7 +8,7 @@ A right hangs on what was there when it was given. Where a directory comes later
 set of rights, which a confined thread cannot get; `Confinement.outgrown` tells whoever stayed outside, and starts it.
 """
 
-# ruff: noqa: PTH100, PTH114, PTH115, PTH116, PTH117, PTH118, PTH120, PTH207 (thousands of names may be looked at: plain strings)
+# ruff: noqa: PTH100, PTH114, PTH115, PTH117, PTH118, PTH120, PTH207 (thousands of names may be looked at: plain strings)
 
 from __future__ import annotations
 
@@ -100,12 +100,11 @@ class Confinement:
         """
         # Sorting beyond its memory SQLite would do in a directory that may not be written.
         os.environ.setdefault("SQLITE_TMPDIR", str(self._config.agent.state_dir))
-        mine = _moving(self._config, links=True)
-        self._rights = _fixed()
-        for path, right in mine.items():
-            _add(self._rights, path, right)
+        seen = _seen(self._config, links=True)
+        mine = _both(seen, _named(self._config))
+        self._rights = _both(_fixed(), mine)
         try:
-            self._held = landlock.restrict(self._rights)
+            self._held = landlock.restrict(self._rights, exact=seen)
         except OSError as error:
             self._held = {}
             if self._config.agent.confine == "require":
@@ -181,11 +180,18 @@ def _fixed() -> Rights:
 
 def _moving(config: Config, *, links: bool) -> Rights:
     """What the configuration leads to, and what other programs may replace. `links`: those among the files too."""
+    return _both(_seen(config, links=links), _named(config))
+
+
+def _seen(config: Config, *, links: bool) -> Rights:
+    """What inputs lead to: paths without links, to be granted only while they still lead to what was looked at."""
+    sections = (section for section in config.inputs if isinstance(section, FileInputSection))
+    return dict.fromkeys((path for section in sections for path in _looked_in(section, links=links)), READ)
+
+
+def _named(config: Config) -> Rights:
+    """What is taken at its name, wherever links lead: only who wrote the configuration has a say in it."""
     rights: Rights = dict.fromkeys(_NETWORK, READ)
-    for section in config.inputs:
-        if isinstance(section, FileInputSection):
-            for path in _looked_in(section, links=links):
-                _add(rights, path, READ)
     for file in _files(config):
         for name in {os.path.abspath(file), os.path.realpath(file)}:
             _add(rights, _around(name), READ)
@@ -193,6 +199,13 @@ def _moving(config: Config, *, links: bool) -> Rights:
         if isinstance(output, FileOutputSection):
             _add(rights, os.path.dirname(os.path.abspath(output.path)), WRITE)
     _add(rights, os.path.abspath(config.agent.state_dir), WRITE)
+    return rights
+
+
+def _both(first: Rights, second: Rights) -> Rights:
+    rights = dict(first)
+    for path, right in second.items():
+        _add(rights, path, right)
     return rights
 
 
@@ -242,7 +255,19 @@ def _led_out(names: Iterator[str] | tuple[str, ...], root: str) -> Iterator[str]
         if os.path.islink(name):
             target = followed(name)
             if target is not None and not target.startswith(inside):
-                yield _farm(target) or _around(target)
+                yield _farm(target) or (_around(target) if _whole(name, target) else target)
+
+
+def _whole(name: str, target: str) -> bool:
+    """Whether the directory of a link's target is granted with it, in which the file will be rotated.
+
+    Who may make a link to his own file in a directory of others (/var/mail) must not have that directory read.
+    """
+    try:
+        makers = {0, os.geteuid()}
+        return os.lstat(name).st_uid in makers or os.stat(os.path.dirname(target)).st_uid == os.stat(target).st_uid
+    except OSError:
+        return False
 
 
 def _farm(path: str) -> str | None:
@@ -259,10 +284,11 @@ def followed(path: str) -> str | None:
     """Where a path leads; None where there is nothing, or where a link on the way is not to be trusted.
 
     A link is trusted when root or the agent's own user made it, or else the owner of what it leads to: who may write
-    into a directory of logs must not be able to name files that only others may read.
+    into a directory of logs must not be able to name files that only others may read. It is decided at the end of the
+    walk, of what the walk came to: a link that is replaced meanwhile is judged by where it led this time.
     """
     try:
-        trusted = {0, os.geteuid(), os.stat(path).st_uid}
+        owners: set[int] = set()
         here, parts, links = "/", os.path.abspath(path).split("/")[:0:-1], 0
         while parts:
             part = parts.pop()
@@ -277,11 +303,13 @@ def followed(path: str) -> str | None:
                 here = step
                 continue
             links += 1
-            if links > _MOST_LINKS or status.st_uid not in trusted:
+            if links > _MOST_LINKS:
                 return None
+            owners.add(status.st_uid)
             target = os.readlink(step)
             parts += reversed(target.split("/"))
             here = "/" if target.startswith("/") else here
+        trusted = owners <= {0, os.geteuid(), os.lstat(here).st_uid}
     except OSError:
         return None
-    return here
+    return here if trusted else None

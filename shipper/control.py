@@ -1,7 +1,7 @@
 """The running agent's control socket (`control.sock`): `status` and `tap` for the command line. Local, mode 0600.
 
 One JSON object per line: `{"cmd": "status"}` is answered with one object; `{"cmd": "tap", "input": ID?}` with one event
-per line until the caller goes away. A slow reader loses events of its tap (counted), never slows the agent.
+per line until the caller goes away. A slow reader misses events of its tap, and never slows the agent.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from shipper.model import Event
 _TAP_DEPTH = 1000
 _ANSWER = 10.0
 """Seconds for a status; it is a matter of milliseconds."""
+_PAUSE = 0.1
+"""Seconds before callers are taken again after one could not be: no descriptor or thread is left, or it went away."""
 
 
 class ControlServer(threading.Thread):
@@ -35,7 +37,7 @@ class ControlServer(threading.Thread):
         self._queues: list[tuple[str | None, queue.Queue[Event]]] = []
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self._closing = False
+        self._closing = threading.Event()
 
     def begin(self) -> None:
         """Bind and start; a path too long for a socket is reported and the agent goes on without."""
@@ -72,12 +74,18 @@ class ControlServer(threading.Thread):
         """Accept until closed; each caller has its own short-lived thread."""
         server = self._socket
         assert server is not None
-        while not self._closing:
+        while not self._closing.is_set():
             try:
                 connection, _ = server.accept()
             except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), name="control-caller", daemon=True).start()
+                self._closing.wait(_PAUSE)
+                continue
+            caller = threading.Thread(target=self._serve, args=(connection,), name="control-caller", daemon=True)
+            try:
+                caller.start()
+            except RuntimeError:
+                connection.close()
+                self._closing.wait(_PAUSE)
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
@@ -101,7 +109,7 @@ class ControlServer(threading.Thread):
         with self._lock:
             self._queues.append(entry)
         try:
-            while not self._closing:
+            while not self._closing.is_set():
                 try:
                     event = mine.get(timeout=0.5)
                 except queue.Empty:
@@ -114,7 +122,7 @@ class ControlServer(threading.Thread):
 
     def close(self) -> None:
         """Stop serving and remove the socket."""
-        self._closing = True
+        self._closing.set()
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -127,7 +135,7 @@ class ControlServer(threading.Thread):
 def ask(folder: Path, request: dict[str, Any], *, timeout: float | None = None) -> Iterator[dict[str, Any]]:
     """Send one request to the agent of a state folder and yield its answers.
 
-    `UnavailableError` when none runs, or where it says nothing for `timeout` seconds.
+    `UnavailableError` when none runs, where it ends in the middle of an answer, or says nothing for `timeout` seconds.
     """
     path = folder / "control.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -143,6 +151,8 @@ def ask(folder: Path, request: dict[str, Any], *, timeout: float | None = None) 
             raise UnavailableError(
                 "ask the running agent", str(path), f"no answer within {timeout:g} s", "fieldtrail status, again"
             ) from None
+        except ValueError:  # half a line
+            raise UnavailableError("ask the running agent", str(path), "the agent ended", "fieldtrail status") from None
         except OSError as error:
             raise UnavailableError(
                 "ask the running agent", str(path), error.strerror or str(error), "fieldtrail run"

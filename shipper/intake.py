@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -29,7 +29,8 @@ FRAME_BYTES = 4 * 1024 * 1024
 """Bytes of events after which a frame is closed before the next turn."""
 PATIENCE, LONGEST_WAIT = 0.1, 1.0
 """Seconds that a frame waits for parsing processes to fill it, and for its first lines."""
-_MOST_REPORTED = 1000
+_MOST_REPORTED, _TOLD_FOR = 1000, 3600.0
+"""Different troubles told and remembered, and the seconds after which room is made: so many lines an hour at most."""
 
 
 @dataclass(slots=True)
@@ -87,8 +88,8 @@ class Intake:
         self.inputs = inputs
         self.ended: list[str] = []
         """Streams of which no more can come; their positions need not be kept any longer."""
-        self.unread: set[str] = set()
-        """Paths that could not be read, at least for a while."""
+        self.unread = False
+        """Whether there was anything that could not be read, at least for a while."""
         self._processor, self._crew = processor, crew
         self._identity, self._clock = identity, clock
         self._budget = max(READ_TURN, min(READ_BUDGET, budget))
@@ -96,7 +97,8 @@ class Intake:
         self._turn = 0
         self._growth = FIRST_GROWTH
         """Bytes of events for a byte of the last chunk."""
-        self._reported: set[str] = set()
+        self._reported: OrderedDict[str, float] = OrderedDict()
+        """What was told, and when (monotonic), the oldest first."""
         self.accounts = {source.id: Account() for source in inputs}
         self.lost = {source.id: Lost() for source in inputs}
         for source in inputs:
@@ -217,7 +219,7 @@ class Intake:
             )
             losses.append(build.loss_event(self._identity, source.id, loss, self._clock.now()))
         for path, cause in getattr(source, "problems", list)():
-            self.unread.add(path)
+            self.unread = True
             if self._first_time(f"{source.id}\0{path}\0{cause}"):
                 telemetry.input_problem(input_id=source.id, path=path, cause=cause)
         for cut in getattr(source, "cuts", list)():
@@ -232,9 +234,15 @@ class Intake:
                 telemetry.schema_problem(field=name)
 
     def _first_time(self, told: str) -> bool:
-        if told in self._reported or len(self._reported) >= _MOST_REPORTED:
+        """Whether to tell it: not if it was, nor if as many as are kept were told within the last hour."""
+        if told in self._reported:
             return False
-        self._reported.add(told)
+        now = self._clock.monotonic()
+        if len(self._reported) >= _MOST_REPORTED:
+            if now - next(iter(self._reported.values())) < _TOLD_FOR:
+                return False  # what stands is asked for at each read: it is told when there is room
+            self._reported.popitem(last=False)
+        self._reported[told] = now
         return True
 
     def finish(self, handed: Collection[str]) -> None:

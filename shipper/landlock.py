@@ -12,7 +12,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from enum import IntFlag
 from typing import Final
 
@@ -93,11 +93,13 @@ def version() -> int:
         raise
 
 
-def restrict(rights: Mapping[str, Right]) -> Held:
+def restrict(rights: Mapping[str, Right], exact: Container[str] = ()) -> Held:
     """Confine the calling thread, and all that it starts, to these paths, each with what lies beneath it.
 
     Returns those that were there: a path at which there is nothing now is passed over, whatever comes to be there
-    later. A symbolic link stands for what it leads to. Raises OSError where the kernel cannot (`version` tells before).
+    later. A symbolic link stands for what it leads to; but of `exact` no path is granted that leads over one by now, as
+    when somebody replaced a directory after it was looked at. Raises OSError where the kernel cannot (`version` tells
+    before).
     """
     known = version()
     handled = Right(0)
@@ -111,7 +113,11 @@ def restrict(rights: Mapping[str, Right]) -> Held:
         ctypes.c_uint32(0),
     )
     try:
-        held = {path: place for path, right in rights.items() for place in _grant(ruleset, path, right & handled)}
+        held = {
+            path: place
+            for path, right in rights.items()
+            for place in _grant(ruleset, path, right & handled, exact=path in exact)
+        }
         _checked(_library().prctl(_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))))
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     finally:
@@ -129,12 +135,14 @@ def places(paths: Iterable[str]) -> Held:
     return found
 
 
-def _grant(ruleset: int, path: str, right: Right) -> Iterator[tuple[int, int]]:
+def _grant(ruleset: int, path: str, right: Right, *, exact: bool) -> Iterator[tuple[int, int]]:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
+        if exact and not _is_at(place, path):
+            return
         status = os.fstat(place)
         if not stat.S_ISDIR(status.st_mode):
             right &= _OF_FILES
@@ -143,6 +151,14 @@ def _grant(ruleset: int, path: str, right: Right) -> Iterator[tuple[int, int]]:
         yield status.st_dev, status.st_ino
     finally:
         os.close(place)
+
+
+def _is_at(place: int, path: str) -> bool:
+    """Whether an open file is the one at this very path, without a link on the way; not where /proc cannot tell."""
+    try:
+        return os.readlink(f"/proc/self/fd/{place}") == path  # noqa: PTH115 - a plain string is compared
+    except OSError:
+        return False
 
 
 def _library() -> ctypes.CDLL:

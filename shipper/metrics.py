@@ -1,7 +1,8 @@
 """The agent's figures as metrics for Prometheus: one table of what there is, and their values from a status object.
 
 Labels are ids of inputs and outputs, outcomes and states, never paths, hosts or values: there are as many series as the
-configuration has inputs and outputs. Counters count since the agent's start or reload.
+configuration has inputs and outputs. Counters count since the agent last began: at its start, at a reload, or when its
+confinement was renewed.
 """
 
 from __future__ import annotations
@@ -297,7 +298,13 @@ CATALOGUE: Final = (
         _one("journal", "turn_age"),
     ),
     Metric("fieldtrail_ready", "gauge", (), "What /readyz says: 1 or 0.", _one("ready")),
-    Metric("fieldtrail_uptime_seconds", "gauge", (), "Since the agent's start or reload.", _one("uptime")),
+    Metric(
+        "fieldtrail_uptime_seconds",
+        "gauge",
+        (),
+        "Since the agent's start, its last reload or the last renewal of its confinement.",
+        _one("uptime"),
+    ),
     Metric("fieldtrail_build_info", "gauge", ("version", "python"), "Always 1.", _build),
 )
 """Every metric, in the order of the page docs/reference/metrics.md. Beside them stand `process_*`."""

@@ -19,6 +19,8 @@ PATIENCE: Final = 1.0
 """Seconds that a manager whose queue is full is waited for."""
 LONGEST_SILENCE: Final = 5.0
 """Seconds between two messages of an agent that is stopping, at most."""
+LONGEST_START: Final = 900.0
+"""Seconds for which an agent that begins anew may give no sign of life, as TimeoutStartSec of the unit has it."""
 
 
 class Notifier:
@@ -37,7 +39,7 @@ class Notifier:
     def ready(self, status: str) -> None:
         """The agent reads: after the start, and after each reload, whatever became of it. `status`: one line."""
         self._beaten = self._clock.monotonic()  # the manager counts from here
-        self._send("READY=1", f"STATUS={' '.join(status.split())}")
+        self._send("READY=1", f"STATUS={' '.join(status.split())}", *self._watched(2 * self._every))
 
     def beat(self, *, healthy: bool) -> None:
         """To be called at each turn of the pipeline; tells that the agent is alive, when that is due and true.
@@ -51,8 +53,20 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` ends it."""
-        self._send("RELOADING=1", f"MONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
+        """A reload begins; `ready` ends it. The watchdog waits as for `busy`."""
+        words = ("RELOADING=1", f"MONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
+        self._send(*words, *self._watched(LONGEST_START))
+
+    def busy(self) -> None:
+        """The agent begins anew in this process, and nobody calls `beat` until `ready`, which ends it.
+
+        A long journal may have to be read again, so that the watchdog has to wait as long as for a start.
+        """
+        self._send(*self._watched(LONGEST_START))
+
+    def _watched(self, seconds: float) -> tuple[str, ...]:
+        """The word that sets the watchdog, where there is one. It does not become shorter by that."""
+        return (f"WATCHDOG_USEC={int(max(seconds, 2 * self._every) * 1e6)}",) if self._every else ()
 
     def stopping(self, seconds: float) -> None:
         """To be called again and again while the agent drains, which may take `seconds` from now on.
@@ -60,7 +74,7 @@ class Notifier:
         Asks the manager for that time and for `LONGEST_SILENCE` beyond it.
         """
         now = self._clock.monotonic()
-        if now - self._stopped < LONGEST_SILENCE:
+        if not self._address or now - self._stopped < LONGEST_SILENCE:
             return
         first, self._stopped = self._stopped == -math.inf, now
         words = [f"EXTEND_TIMEOUT_USEC={int((seconds + LONGEST_SILENCE) * 1e6)}"]
@@ -71,7 +85,7 @@ class Notifier:
         self._send(*words)
 
     def _send(self, *words: str) -> None:
-        if not self._address:
+        if not (self._address and words):
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(PATIENCE)

@@ -6,7 +6,7 @@ of one output, belong to one moment and their equation holds at any time, or som
 - per input: read = with_events + rejected + no_change + filtered + deduplicated
 - per output: kept = delivered + dead_lettered + filtered + dropped + pending
 
-all since the agent's start or reload.
+all since the agent's start or reload; new rights (`agent.confine`) begin it anew, too.
 """
 
 from __future__ import annotations

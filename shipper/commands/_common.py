@@ -12,6 +12,7 @@ import click
 import orjson
 
 from shipper.config import DEFAULT_PATH, Config, load
+from shipper.errors import ConfigError
 
 config_option = click.option(
     "-c",
@@ -26,11 +27,27 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 def configuration(path: Path | None) -> tuple[Config, str]:
     """The configuration of `-c FILE`, else the installed one, else the built-in defaults; and its place."""
-    if path is None:
-        if not DEFAULT_PATH.exists():
-            return Config(), "(no configuration)"
-        path = DEFAULT_PATH
-    return load(path), str(path)
+    if path is not None:
+        return load(path), str(path)
+    found = installed()
+    return (Config(), "(no configuration)") if found is None else (found, str(DEFAULT_PATH))
+
+
+def installed() -> Config | None:
+    """The installed configuration; None where there is no such file. `ConfigError` where it cannot be used.
+
+    It is opened, not asked for: whoever may not look into its folder must not be told that there is none.
+    """
+    try:
+        os.close(os.open(DEFAULT_PATH, os.O_RDONLY | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        hint = "sudo -u fieldtrail fieldtrail ..., or name one with -c FILE"
+        raise ConfigError("read configuration", str(DEFAULT_PATH), "permission denied", hint) from None
+    except OSError:
+        pass  # which `load` puts into words
+    return load(DEFAULT_PATH)
 
 
 def print_json(value: Any) -> None:

@@ -136,6 +136,7 @@ class _Runner:
                     raise
                 # What only shows when it is tried (a folder that is missing) must not end an agent that was well.
                 telemetry.configuration_kept(cause=error.render())
+                self._notifier.busy()
                 self._replace(before)
                 before = None  # that one has to start, or nothing does
                 continue
@@ -163,6 +164,7 @@ class _Runner:
             if not (self._stopped or self._next is not None or self._agent.once):
                 telemetry.confinement_outgrown(path=path)
                 self._next = self._current
+                self._notifier.busy()
                 self._agent.reload(self._current[0])
 
     def _replace(self, following: tuple[Config, str]) -> tuple[Config, str]:

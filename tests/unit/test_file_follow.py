@@ -78,6 +78,23 @@ def test_a_kill_in_the_middle_of_a_line_repeats_nothing_and_loses_nothing(make):
     assert [chunk.records[0].offset for chunk in t.chunks] == [0, 4]
 
 
+def test_each_loss_is_told_however_many_there_are_at_one_look(make):
+    t = make("*.log")
+    t.write("app.log", numbered(0, 1))
+    t.read()
+    t.crash()
+    (position,) = t.positions.values()
+    t.positions = {
+        f"{number:032x}": {**position, "path": str(t.root / f"{number}.log"), "ino": 10**9 + number, "size": 1 << 20}
+        for number in range(1500)
+    }
+    os.unlink(t.root / "app.log")
+    t.options["once"] = True
+    t.read()
+    assert len(t.losses) == 1500
+    assert {loss.stream for loss in t.losses} == set(t.ended)
+
+
 def test_what_was_read_and_not_kept_is_read_again_after_a_kill(make):
     t = make("*.log")
     t.write("app.log", numbered(0, 3))

@@ -11,7 +11,8 @@ import tracemalloc
 
 import pytest
 
-from shipper.inputs.file.unpack import PIECE, Unpacker, kind_of
+from shipper.inputs.file.packed import Pack
+from shipper.inputs.file.unpack import PIECE, TAKE, Unpacker, kind_of
 from tests.tailing import Tailing, named, numbered
 
 if sys.version_info >= (3, 14):
@@ -77,6 +78,108 @@ def test_all_members_of_a_file_are_unpacked_in_small_pieces_and_padding_is_none(
 @pytest.mark.parametrize("head", [b"", b"\x1f\x8b", b"(\xb5/", b"BZh0", b"BZh9 is a word", b"plain text"])
 def test_what_is_not_compressed_is_not_taken_for_it(head):
     assert kind_of(head) == ""
+
+
+def counted(monkeypatch):
+    """The bytes that `os.pread` gave, in a list."""
+    taken, real = [0], os.pread
+
+    def pread(fd, count, offset):
+        data = real(fd, count, offset)
+        taken[0] += len(data)
+        return data
+
+    monkeypatch.setattr(os, "pread", pread)
+    return taken
+
+
+@pytest.mark.parametrize("between", [bytes(6 << 20), gzip.compress(b"", mtime=0) * 20_000], ids=["padding", "empty"])
+def test_a_call_ends_although_nothing_was_found_and_the_next_goes_on(tmp_path, monkeypatch, between):
+    path = tmp_path / "f"
+    path.write_bytes(gzip.compress(b"one") + between + gzip.compress(b"two"))
+    taken, out, calls = counted(monkeypatch), b"", 0
+    with path.open("rb") as file:
+        unpacker = Unpacker("gzip")
+        while True:
+            before, calls = taken[0], calls + 1
+            piece = unpacker.piece(file.fileno())
+            assert taken[0] - before <= TAKE + PIECE
+            assert not (unpacker.busy and (piece or unpacker.whole))
+            if not (piece or unpacker.busy):
+                break
+            out += piece
+    assert out == b"onetwo" and unpacker.whole
+    assert 4 <= calls < 30
+
+
+def test_a_file_that_was_grown_by_a_terabyte_of_hole_is_read_without_reading_the_hole(make, monkeypatch):
+    t = make("*.gz")
+    t.write("a.gz", gzip.compress(numbered(0, 5).encode()))
+    os.truncate(t.root / "a.gz", 1 << 40)
+    t.write("calm.gz", gzip.compress(numbered(5, 6).encode()))
+    taken = counted(monkeypatch)
+    settle(t)
+    assert sorted(t.lines) == named(0, 6)
+    assert taken[0] < 8 << 20
+    assert t.losses == [] and t.start().problems() == []
+    assert {entry["state"] for entry in t.describe()} == {"closed"}
+
+
+def test_a_member_after_a_hole_is_found(make):
+    t = make("*.gz")
+    t.write("a.gz", gzip.compress(numbered(0, 5).encode()))
+    os.truncate(t.root / "a.gz", 1 << 36)
+    t.write("a.gz", gzip.compress(numbered(5, 9).encode()))
+    settle(t)
+    assert t.lines == named(0, 9)
+    assert t.losses == []
+
+
+def test_a_member_that_never_gives_anything_is_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr("shipper.inputs.file.unpack._SILENT", 1 << 20)
+    path = tmp_path / "f"
+    path.write_bytes(zstd.compress(b"one") + b"\x28\xb5\x2f\xfd\x00\x58")  # then blocks of no bytes, and no end
+    os.truncate(path, 1 << 40)
+    with path.open("rb") as file:
+        unpacker = Unpacker("zstd")
+        assert unpacker.piece(file.fileno()) == b"one"
+        assert unpacker.piece(file.fileno()) == b""
+    assert unpacker.damage.startswith("zstd data damaged: nothing in ")
+    assert not (unpacker.busy or unpacker.whole)
+
+
+@pytest.mark.parametrize("form", ["plain", "auto"])
+def test_a_file_with_megabytes_of_padding_in_it_is_read_in_turns(make, form, monkeypatch):
+    t = make("*.gz", format=form, decide=lambda sample: "seen" if sample.startswith(b"000") else "")
+    t.write("a.gz", gzip.compress(b"") + bytes(5 << 20) + gzip.compress(numbered(0, 5).encode()) + bytes(5 << 20))
+    t.write("a.gz", gzip.compress(numbered(5, 9).encode()))
+    source, taken, turns = t.start(), counted(monkeypatch), 0
+    t.clock.mono += 1
+    while len(t.lines) < 9:
+        before, turns = taken[0], turns + 1
+        t.chunks += source.read(16 * 1024)
+        assert taken[0] - before <= 4 * TAKE
+        assert turns < 100
+    assert t.lines == named(0, 9)
+    assert {chunk.format for chunk in t.chunks} == {"plain" if form == "plain" else "seen"}
+    assert turns > 4
+    assert source.losses() == [] and source.problems() == []
+
+
+def test_bytes_that_lie_far_apart_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes((gzip.compress(b"x") + bytes(1 << 19)) * 40)
+    content, out, taken = Pack("gzip"), b"", counted(monkeypatch)
+    with path.open("rb") as file:
+        while not content.survey(file.fileno(), PIECE):
+            pass
+        assert content.whole and content.length == 40
+        content.release()
+        for _ in range(100):
+            before = taken[0]
+            out += content.read(file.fileno(), len(out), 40 - len(out)) or b""
+            assert taken[0] - before <= TAKE
+    assert out == b"x" * 40 and content.whole
 
 
 # -- files that nobody knew ----------------------------------------------------------------------------------------
@@ -484,6 +587,43 @@ def test_only_one_file_is_unpacked_at_a_time_and_plain_files_have_their_turn(mak
     lines = [record.data.decode() for chunk in got for record in chunk.records]
     assert lines.index("calm") < 2000
     assert sorted(lines[: lines.index("calm")] + lines[lines.index("calm") + 1 :]) == named(0, 45_000)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_files_that_wait_for_each_other_by_way_of_the_turn_to_unpack_all_come(make, once):
+    t = make("app.log", "app.log-2026*")
+    t.write("app.log", numbered(0, 100))
+    age(t, "app.log", 500)
+    t.read()
+    t.crash()
+    t.write("app.log", numbered(100, 101))  # while the agent is down; then rotated and packed, out of the patterns
+    pack(t, "app.log", "app.log.1.gz")
+    t.write("app.log", numbered(101, 106))
+    age(t, "app.log", 300)
+    t.write("app.log-20260203.gz", gzip.compress(numbered(200, 250).encode()))
+    age(t, "app.log-20260203.gz", 100)
+    t.options["once"] = once
+    for _ in range(5):
+        t.read()
+    assert sorted(t.lines) == named(0, 106) + named(200, 250)
+    assert t.losses == []
+    assert t.start().done() is once
+
+
+def test_files_that_are_looked_into_do_not_take_the_turn_from_each_other_while_they_wait(make):
+    t = make("app.log*")
+    t.write("app.log", numbered(0, 100))
+    age(t, "app.log", 500)
+    for number in (1, 2):
+        t.write(f"app.log.{number}.gz", gzip.compress(numbered(number * 9000, number * 9000 + 9000).encode()))
+        age(t, f"app.log.{number}.gz", 400 - number)
+    source, got = t.start(), []
+    t.clock.mono += 1
+    for _ in range(100):
+        got += source.read(16 * 1024)
+    assert {stream.wait for stream in source._follower.streams.values()} == {None}
+    lines = [record.data.decode() for chunk in got for record in chunk.records]
+    assert sorted(lines) == named(0, 100) + named(9000, 27_000)  # more than a turn each
 
 
 # -- old files -----------------------------------------------------------------------------------------------------

@@ -222,6 +222,75 @@ def test_relative_links_and_dots_lead_where_the_kernel_says(tmp_path):
     assert followed(path) == os.path.realpath(path) == str(tmp_path / "c" / "file")
 
 
+@pytest.mark.parametrize("turn", range(1, 30))
+def test_a_link_that_is_swapped_during_the_look_does_not_lead_to_the_secret(tmp_path, monkeypatch, turn):
+    last = chain(tmp_path, 1001, 1001)
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    calls = []
+
+    def hooked(real):
+        def call(path, *more, **named):
+            calls.append(path)
+            if len(calls) == turn:
+                (tmp_path / "next").symlink_to(secret)
+                os.lchown(tmp_path / "next", 1001, -1)
+                os.rename(tmp_path / "next", last)
+            return real(path, *more, **named)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in ("stat", "lstat", "readlink"):
+            patched.setattr(confine.os, name, hooked(getattr(os, name)))
+        found = followed(last)
+    assert calls
+    assert found in {None, str(tmp_path / "target")}
+
+
+def test_what_is_replaced_by_a_link_after_it_was_looked_at_is_not_granted(kernel, tmp_path):
+    for name in ("logs", "app", "secret"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    config = config_of(tmp_path, tmp_path / "logs" / "*", tmp_path / "app" / "*")
+    real, held = landlock.restrict, {}
+
+    def late(rights, exact=()):
+        (tmp_path / "logs").rename(tmp_path / "before")
+        (tmp_path / "logs").symlink_to(tmp_path / "secret")
+        held.update(real(rights, exact))
+        return held
+
+    def enter():
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(landlock, "restrict", late)
+            Confinement(config).enter()
+
+    given = apart(enter, (tmp_path / "logs" / "file").read_text, (tmp_path / "app" / "file").read_text)
+    assert given == [None, PermissionError, "app"]
+    assert str(tmp_path / "logs") not in held and str(tmp_path / "app") in held
+
+
+def test_folders_of_the_configuration_that_are_links_are_granted(kernel, tmp_path):
+    for name in ("real-state", "real-logs", "real-archive", "real-certs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        (tmp_path / name.removeprefix("real-")).symlink_to(name)
+    outputs = (
+        FileOutputSection(id="archive", type="file", path=tmp_path / "archive" / "events.ndjson"),
+        SyslogSection(
+            id="soc",
+            type="syslog",
+            address="tls://soc.example:6514",
+            tls=TlsSection(ca=tmp_path / "certs" / "ca.pem"),
+        ),
+    )
+    config = config_of(tmp_path, outputs=outputs)
+    names = ("state", "logs", "archive", "certs")
+    given = apart(Confinement(config).enter, *((tmp_path / name / "file").read_text for name in names))
+    assert given == [None, *(f"real-{name}" for name in names)]
+
+
 # -- what a configuration comes to -------------------------------------------------------------------------------------
 
 
@@ -276,6 +345,21 @@ def test_a_link_of_a_stranger_adds_nothing(tmp_path):
     os.rename(last, tmp_path / "logs" / "app.log")
     rights = confine._moving(config_of(tmp_path), links=True)
     assert str(tmp_path) not in rights and str(tmp_path / "target") not in rights
+
+
+def test_a_link_to_ones_own_file_in_a_directory_of_others_adds_the_file_alone(tmp_path):
+    if os.geteuid() != 0:
+        absent("needs root, to make files of somebody else")
+    shared, logs = tmp_path / "mail", tmp_path / "logs"
+    shared.mkdir()
+    logs.mkdir()
+    (shared / "mine").write_text("x")
+    os.chown(shared / "mine", 1234, 1234)
+    (logs / "app.log").symlink_to(shared / "mine")
+    os.chown(logs / "app.log", 1234, 1234, follow_symlinks=False)
+    rights = confine._moving(config_of(tmp_path), links=True)
+    assert str(shared / "mine") in rights
+    assert str(shared) not in rights
 
 
 def test_links_to_containers_logs_add_the_place_of_all_of_them(tmp_path, monkeypatch):
@@ -374,7 +458,7 @@ def test_a_kernel_that_cannot_is_passed_over_or_refused_as_is_asked(tmp_path, mo
 
 
 def test_a_kernel_that_refuses_late_is_passed_over_or_refused_as_is_asked(tmp_path, monkeypatch):
-    def refuse(_):
+    def refuse(*_, **__):
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(landlock, "restrict", refuse)

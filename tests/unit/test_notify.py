@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import socket
 
@@ -129,6 +130,37 @@ def test_a_draining_agent_asks_for_time_as_long_as_it_drains(manager):
     assert manager.heard() == [[asked, "WATCHDOG=1"]]
 
 
+def test_the_watchdog_waits_as_for_a_start_while_the_agent_begins_anew(manager):
+    notifier = from_environment({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "30000000"}, clock=Hands())
+    notifier.reloading()
+    notifier.ready("again")
+    notifier.busy()
+    notifier.ready("once more")
+    assert manager.heard() == [
+        ["RELOADING=1", "MONOTONIC_USEC=100000000", "WATCHDOG_USEC=900000000"],
+        ["READY=1", "STATUS=again", "WATCHDOG_USEC=30000000"],
+        ["WATCHDOG_USEC=900000000"],
+        ["READY=1", "STATUS=once more", "WATCHDOG_USEC=30000000"],
+    ]
+
+
+def test_a_watchdog_that_waits_longer_than_a_start_is_not_made_shorter(manager):
+    Notifier(manager.address, 3600.0).busy()
+    assert manager.heard() == [["WATCHDOG_USEC=3600000000"]]
+
+
+def test_without_a_watchdog_none_is_set(manager):
+    notifier = from_environment({"NOTIFY_SOCKET": manager.address}, clock=Hands())
+    notifier.busy()
+    notifier.reloading()
+    notifier.ready("again")
+    assert manager.heard() == [["RELOADING=1", "MONOTONIC_USEC=100000000"], ["READY=1", "STATUS=again"]]
+
+
+def test_a_grace_without_end_is_nothing_to_a_process_without_a_manager():
+    Notifier("").stopping(math.inf)
+
+
 def test_without_a_manager_nothing_is_sent(monkeypatch):
     def refuse(*_):
         raise AssertionError("a socket was made")
@@ -139,6 +171,7 @@ def test_without_a_manager_nothing_is_sent(monkeypatch):
         notifier.ready("well")
         notifier.beat(healthy=True)
         notifier.reloading()
+        notifier.busy()
         notifier.stopping(1.0)
 
 

@@ -55,19 +55,21 @@ def platforms(machine: str) -> list[str]:
 
 
 def download(stage: Path, pythons: list[str], machine: str) -> None:
-    """The wheels of the requirements, checked by their hashes."""
+    """The wheels of the requirements, checked by their hashes; for `rebuild.sh` what they are, and which one is pip."""
     wheels = stage / "wheels"
+    own = ROOT / "tools" / "packaging" / "pip.txt"
     tags = [word for tag in platforms(machine) for word in ("--platform", tag)]
     text = (ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8")
-    own = (ROOT / "tools" / "packaging" / "pip.txt").read_text(encoding="utf-8")
     for python in pythons:
         file = stage / f"requirements-{python}.txt"
-        file.write_text("\n".join(requirements(text + own, python, machine)) + "\n", encoding="utf-8")
+        file.write_text("\n".join(requirements(text, python, machine)) + "\n", encoding="utf-8")
         run(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
             *("--only-binary", ":all:", "--implementation", "cp", "--python-version", python, *tags),
-            *("--require-hashes", "--dest", str(wheels), "--requirement", str(file)),
+            *("--require-hashes", "--dest", str(wheels), "--requirement", str(file), "--requirement", str(own)),
         )
+    (pip,) = wheels.glob("pip-*.whl")
+    (stage / "pip-wheel").write_text(f"{pip.name}\n", encoding="utf-8")
 
 
 def run(*words: str, **environment: str) -> None:

@@ -22,7 +22,8 @@ fi
 install -d -o root -g fieldtrail -m 0750 /etc/fieldtrail
 install -d -o fieldtrail -g fieldtrail -m 0700 /var/lib/fieldtrail
 install -d -o fieldtrail -g fieldtrail -m 0750 /var/log/fieldtrail
-chgrp fieldtrail /etc/fieldtrail/fieldtrail.yaml
+# Whoever deleted it did so on purpose.
+[ ! -e /etc/fieldtrail/fieldtrail.yaml ] || chgrp fieldtrail /etc/fieldtrail/fieldtrail.yaml
 
 /opt/fieldtrail/rebuild
 

@@ -40,8 +40,14 @@ trap 'rm -rf "$new"' EXIT
 chmod 755 "$new"
 # The very interpreter, not a name that an upgrade turns into another one.
 "$(readlink -f "$python")" -I -m venv --without-pip "$new"
-"$new/bin/python" -I "$(echo "$home"/wheels/pip-*.whl)/pip" install --quiet --disable-pip-version-check \
-  --no-cache-dir --no-index --only-binary :all: --find-links "$home/wheels" "fieldtrail==$version"
+# By name and hash: while an rpm is upgraded the wheels of the version before lie beside these.
+read -r pip <"$home/pip-wheel"
+install() {
+  "$new/bin/python" -I "$home/wheels/$pip/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+    --no-index --no-deps --only-binary :all: "$@"
+}
+install --find-links "$home/wheels" --require-hashes --requirement "$home/requirements-$which.txt"
+install "$home/wheels/fieldtrail-$version-py3-none-any.whl"
 "$new/bin/python" -I -m shipper version >/dev/null || fail "it was built and does not run" "$new/bin/python -I -m shipper version"
 printf '%s\n' "$version" >"$new/version"
 ln -s "$new" "$new/link"

@@ -95,7 +95,7 @@ class Follower:
         self.handles = Handles(max_open)
         self.streams: dict[str, Stream] = {}
         self.outbox: deque[Outgoing] = deque()
-        self.losses: deque[Loss] = deque(maxlen=_MAX_KEPT)
+        self.losses: deque[Loss] = deque()  # taken after each read; at most one for each end of a stream
         self.directories: set[str] = set()
         self.looking: list[tuple[str, str]] = []  # problems of the last scan
         self.ignored: dict[tuple[int, int], Found] = {}  # older than what is to be read

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from shipper.inputs.file.identity import ANCHOR, HEAD, fingerprint
-from shipper.inputs.file.unpack import PIECE, Unpacker
+from shipper.inputs.file.unpack import PIECE, TAKE, Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Pack:
     it) are some of them. `whole`: that is all; else `fault` says why not. `known` is True from when it was decided what
     the file is until it changes. `original` is the stream from which all of its lines come already, `kept` the position
     of a file that was read to its end in an earlier run and was not unpacked in this one. `told`: that bytes are
-    missing was said. `spent` counts the bytes unpacked since the caller set it to 0.
+    missing was said. `spent` counts the bytes taken or given since the caller set it to 0.
     """
 
     __slots__ = (
@@ -93,17 +93,19 @@ class Pack:
             self._unpacker = Unpacker(self.kind)
         while count > 0:
             piece = self._unpacker.piece(fd)
+            self.spent += self._unpacker.cost
+            count -= self._unpacker.cost
             if not piece:
+                if self._unpacker.busy:
+                    continue
                 self.whole = self._unpacker.whole
                 self.fault = "" if self.whole else self._unpacker.damage or f"{self.kind} data {CUT}"
                 self.marks[self.length] = self.tail
                 return True
-            count -= len(piece)
             self._note(piece)
         return False
 
     def _note(self, piece: bytes) -> None:
-        self.spent += len(piece)
         start, self.length = self.length, self.length + len(piece)
         if start < HEAD:
             self.head = self.head[:start] + piece[: HEAD - start]
@@ -147,15 +149,21 @@ class Pack:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def beginning(self, fd: int, count: int) -> bytes:
-        """The first `count` bytes, if there are so many. Raises OSError."""
-        unpacker, data = Unpacker(self.kind), bytearray()
-        while len(data) < count and (piece := unpacker.piece(fd)):
+        """The first `count` bytes, if there are so many; b"" where it takes long to come by them. Raises OSError."""
+        unpacker, data, work = Unpacker(self.kind), bytearray(), 0
+        while len(data) < count:
+            if work >= TAKE + 4 * count:
+                return b""  # fewer would look as if there were no more; the survey finds them
+            piece = unpacker.piece(fd)
+            work += unpacker.cost
+            self.spent += unpacker.cost
+            if not (piece or unpacker.busy):
+                break
             data += piece
-        self.spent += len(data)
         return bytes(data[:count])
 
     def read(self, fd: int, start: int, count: int) -> bytes | None:
-        """Up to `count` bytes from `start` on; None if it takes more turns to come there. Raises OSError.
+        """Up to `count` bytes from `start` on; None if it takes more turns to come to any. Raises OSError.
 
         If there are fewer than the survey showed, `length` says so afterwards.
         """
@@ -168,15 +176,19 @@ class Pack:
         work = max(count, PIECE)
         data, self._buffer = bytearray(self._buffer), b""  # up to `unpacker.at`, whatever was before is gone
         while unpacker.at < start + count:
-            if work <= 0 and unpacker.at <= start:
-                return None
+            if work <= 0:
+                if unpacker.at <= start:
+                    return None
+                break
             piece = unpacker.piece(fd)
+            self.spent += unpacker.cost
+            work -= unpacker.cost
             if not piece:
+                if unpacker.busy:
+                    continue
                 self.length, self.whole = unpacker.at, False
                 self.fault = unpacker.damage or f"{self.kind} data {CUT}"
                 break
-            work -= len(piece)
-            self.spent += len(piece)
             data += piece
             if unpacker.at <= start:
                 data.clear()

@@ -162,11 +162,16 @@ class Packs:
         return found
 
     def acquire(self, stream: Stream) -> bool:
-        """Whether it is the turn of `stream` to unpack: only one does, so that memory holds what one takes."""
+        """Whether it is the turn of `stream` to unpack: only one does, so that memory holds what one takes.
+
+        One that may not be read yet, as it waits for another stream, does not keep the turn: what it waits for may, by
+        way of others, need it. Looking into a file waits for nothing.
+        """
         active = self._active
         if active is not None and active is not stream:
-            streams = self._follower.streams
-            if streams.get(active.id) is active and active.ready and active.retry is None and not active.over:
+            waits = active.wait is not None and active.pack is not None and active.pack.known
+            goes_on = active.ready and active.retry is None and not (waits or active.over)
+            if goes_on and self._follower.streams.get(active.id) is active:
                 return False
             if active.pack is not None:
                 active.pack.release()

@@ -171,6 +171,8 @@ class FileInput:
             used += max(0, stream.read_to - before) if stream.pack is None else self._spent(stream)
             if turn is not None and turn.records:
                 given = True
+                if not stream.format:  # the sample of a compressed file was too far in to be looked for
+                    self._chosen(stream, b"\n".join(record.data for record in turn.records), final=True)
                 yield self._chunk(stream, turn.records, stream.position().to_json(), turn.mtime)
             if turn is not None:
                 stream.ready = turn.more

@@ -1,14 +1,16 @@
 """Compressed files, unpacked piece by piece: gzip (RFC 1952), zstd (RFC 8878), xz and bzip2.
 
 A file may consist of several members (gzip), frames (zstd) or streams (xz, bzip2), one after the other; what it holds
-is what they hold, one after the other. NUL bytes between and after them are padding. No call gives more than `PIECE`
-bytes, however far the data swells; beside that, memory is what the format's window takes: 32 KiB for gzip, and for zstd
+is what they hold, one after the other. NUL bytes between and after them are padding; holes in it are not read. No call
+gives more than `PIECE` bytes, however far the data swells, and none takes much more than `TAKE`, however little there
+is in them; beside that, memory is what the format's window takes: 32 KiB for gzip, and for zstd
 what the frame asks for, 128 MiB at the most (a frame that asks for more is damage).
 """
 
 from __future__ import annotations
 
 import bz2
+import errno
 import lzma
 import os
 import re
@@ -26,9 +28,15 @@ if TYPE_CHECKING:
 
 PIECE: Final = 64 * 1024
 """Bytes that one call gives at the most."""
+TAKE: Final = 2 * 1024 * 1024
+"""Packed bytes after which a call ends that has found nothing to give."""
 PEEK: Final = 10
 """Bytes of beginning that tell whether a file is compressed."""
 _RAW: Final = 32 * 1024
+_MEMBER: Final = 1024
+"""What a member costs beside its bytes, in bytes: empty ones have a few, and each takes a decompressor."""
+_SILENT: Final = (1 << 32) + TAKE
+"""Packed bytes for which a member may give nothing: more than the largest frame to be skipped (RFC 8878, 3.1.2)."""
 _ZSTD: Final[Mapping[int, int]] = {zstd.DecompressionParameter.window_log_max: 27}
 _LZMA_MEMORY: Final = 128 * 1024 * 1024
 _MAGIC: Final = re.compile(rb"(\x1f\x8b\x08)|(\x28\xb5\x2f\xfd)|(\xfd7zXZ\x00)|(BZh[1-9]1AY&SY)")
@@ -91,11 +99,12 @@ def kind_of(head: bytes) -> str:
 class Unpacker:
     """The content of one compressed file, from its beginning on; nothing is ever given twice.
 
-    `at`: bytes given so far. `damage`: why there can be no more, "" as long as there may be. The same pieces come each
-    time that the same file is unpacked.
+    `at`: bytes given so far. `damage`: why there can be no more, "" as long as there may be. `busy`: the last call gave
+    nothing because it had taken `TAKE` bytes; the next goes on. `cost`: the bytes that it took or gave, whichever are
+    more. The same pieces come each time that the same file is unpacked.
     """
 
-    __slots__ = ("_codec", "_kind", "_members", "_raw", "_rest", "at", "damage")
+    __slots__ = ("_codec", "_kind", "_members", "_raw", "_rest", "_silent", "at", "busy", "cost", "damage")
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -103,33 +112,66 @@ class Unpacker:
         self._members = 0
         self._raw = 0
         self._rest = b""
-        self.at = 0
+        self._silent = 0
+        self.at = self.cost = 0
+        self.busy = False
         self.damage = ""
 
     @property
     def whole(self) -> bool:
         """Whether the file, if it has no more bytes than were read, ends where a member ends."""
-        return self._codec is None and self._members > 0 and not self._rest and not self.damage
+        return self._codec is None and self._members > 0 and not (self._rest or self.damage or self.busy)
 
     def piece(self, fd: int) -> bytes:
-        """The next bytes, at most `PIECE`; b"" when there are no more now. Raises OSError where reading fails."""
+        """The next bytes, at most `PIECE`; b"" when there are no more now, or when it is `busy`.
+
+        Raises OSError where reading fails.
+        """
+        self.cost, self.busy = 0, False
         while not self.damage:
-            if not self._rest and (self._codec is None or self._codec.needs_input):
-                self._rest = os.pread(fd, _RAW, self._raw)
-                self._raw += len(self._rest)
-                if not self._rest:
-                    return b""
+            if self.cost >= TAKE:
+                self.busy = True
+                break
+            if not self._rest and (self._codec is None or self._codec.needs_input) and not self._fill(fd):
+                break
             if self._codec is None:
                 if self._members:
                     self._rest = self._rest.lstrip(b"\0")
                     if not self._rest:
+                        self._skip_hole(fd)
                         continue
                 self._codec = _CODECS[self._kind]()
+                self._silent = 0
+                self.cost += _MEMBER
             out = self._decompress(self._codec)
             if out:
                 self.at += len(out)
+                self.cost = max(self.cost, len(out))
+                self._silent = 0
                 return out
         return b""
+
+    def _fill(self, fd: int) -> bool:
+        """Read on; False where nothing is there, or nothing that could still become anything."""
+        if self._codec is not None and self._silent >= _SILENT:
+            self.damage = f"{self._kind} data damaged: nothing in {self._silent} bytes"
+            return False
+        self._rest = os.pread(fd, _RAW, self._raw)
+        self._raw += len(self._rest)
+        self._silent += len(self._rest)
+        self.cost += len(self._rest)
+        return bool(self._rest)
+
+    def _skip_hole(self, fd: int) -> None:
+        """Go from padding to the next place that may hold something else: a file may be grown by any number of NUL."""
+        size = os.fstat(fd).st_size
+        if self._raw >= size:
+            return
+        try:
+            self._raw = os.lseek(fd, self._raw, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                self._raw = size
 
     def _decompress(self, codec: _Codec) -> bytes:
         data, self._rest = self._rest, b""
