@@ -264,8 +264,9 @@ def _whole(name: str, target: str) -> bool:
     Who may make a link to his own file in a directory of others (/var/mail) must not have that directory read.
     """
     try:
-        makers = {0, os.geteuid()}
-        return os.lstat(name).st_uid in makers or os.stat(os.path.dirname(target)).st_uid == os.stat(target).st_uid
+        if os.lstat(name).st_uid in {0, os.geteuid()}:
+            return True
+        return os.lstat(os.path.dirname(target)).st_uid == os.lstat(target).st_uid
     except OSError:
         return False
 
