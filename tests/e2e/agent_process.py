@@ -286,9 +286,11 @@ class Place:
             return [json.loads(row[0]) for row in db.execute("SELECT data FROM documents ORDER BY n")]
 
     def archived(self, path=None):
-        """The archive's documents, in order."""
+        """The archive's documents, in order: whole lines, for a running agent may be in the middle of the last one."""
         path = path or self.archive
-        return [json.loads(one) for one in path.read_bytes().splitlines()] if path.exists() else []
+        if not path.exists():
+            return []
+        return [json.loads(one) for one in path.read_bytes().splitlines(keepends=True) if one.endswith(b"\n")]
 
     def verify(self, *words):
         return self.cli("verify", *words)
