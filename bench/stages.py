@@ -31,13 +31,14 @@ from parsers._contract import Rejected  # noqa: E402
 from shipper import __version__  # noqa: E402
 from shipper.build import Lanes  # noqa: E402
 from shipper.clock import SystemClock, rfc3339  # noqa: E402
-from shipper.config import Config, OpenSearchSection, load  # noqa: E402
+from shipper.config import Config, load  # noqa: E402
 from shipper.delivery import documents_of  # noqa: E402
 from shipper.fs import RealFs  # noqa: E402
 from shipper.journal import Frame, Journal  # noqa: E402
 from shipper.logbook import Identity, Logbook  # noqa: E402
 from shipper.model import Batch, Chunk  # noqa: E402
 from shipper.normalize import Origin  # noqa: E402
+from shipper.output_sections import OpenSearchSection  # noqa: E402
 from shipper.outputs._bulk import body  # noqa: E402
 from shipper.outputs._gzip import quickest  # noqa: E402
 from shipper.outputs.opensearch import OpenSearchOutput  # noqa: E402

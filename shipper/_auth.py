@@ -1,4 +1,4 @@
-"""The section `auth` of an output of type `opensearch`."""
+"""How the agent shows who it is: `auth` of outputs of type `opensearch` and `http`, and `hmac`."""
 
 from __future__ import annotations
 
@@ -87,3 +87,58 @@ def auth_problems(path: str, auth: AuthSection) -> list[tuple[str, str]]:
     if auth.aws is not None and find_spec("botocore") is None:
         problems.append((f"{path}.aws", "botocore is not installed: pip install 'fieldtrail[aws]'"))
     return problems
+
+
+# -- an output of type `http` ------------------------------------------------------------------------------------------
+
+
+class BearerAuth(Model):
+    """A token in the header `Authorization` (RFC 6750); a file is read again when the token is not accepted."""
+
+    token: SecretStr | None = None
+    token_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> BearerAuth:
+        _one_secret(self.token, self.token_file)
+        return self
+
+
+class HttpAuthSection(Model):
+    """How an HTTP receiver knows the agent."""
+
+    basic: BasicAuth | None = None
+    bearer: BearerAuth | None = None
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> HttpAuthSection:
+        if self.basic is not None and self.bearer is not None:
+            raise ValueError("give one of basic and bearer")
+        return self
+
+
+class HmacSection(Model):
+    """A signature of each request, by which the receiver knows that the body is ours and when it was sent."""
+
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "X-Fieldtrail-Signature"
+
+    @model_validator(mode="after")
+    def _has_one(self) -> HmacSection:
+        _one_secret(self.secret, self.secret_file)
+        return self
+
+
+def http_problems(path: str, auth: HttpAuthSection, hmac: HmacSection | None) -> list[tuple[str, str]]:
+    """(path, text) of the files with secrets that cannot be read."""
+    files = {
+        "auth.basic.password_file": auth.basic.password_file if auth.basic else None,
+        "auth.bearer.token_file": auth.bearer.token_file if auth.bearer else None,
+        "hmac.secret_file": hmac.secret_file if hmac else None,
+    }
+    return [
+        (f"{path}.{key}", f"cannot read {file}")
+        for key, file in files.items()
+        if file is not None and not os.access(file, os.R_OK)
+    ]

@@ -18,20 +18,7 @@ import parsers
 from parsers._contract import Context, Format
 from shipper import __version__, telemetry
 from shipper.clock import Clock, host_zone, rfc3339
-from shipper.config import (
-    Config,
-    FileInputSection,
-    FileOutputSection,
-    FormatSection,
-    OpenSearchSection,
-    OutputSection,
-    StdinInputSection,
-    StdoutSection,
-    StoreSection,
-    SyslogSection,
-    WhenSection,
-    cross_check,
-)
+from shipper.config import Config, FileInputSection, FormatSection, StdinInputSection, cross_check
 from shipper.errors import ConfigError
 from shipper.formats import AUTO, TEXT, Decision, Formats
 from shipper.grouping import LINES, MULTILINE, Framing
@@ -39,6 +26,16 @@ from shipper.logbook import Identity
 from shipper.mapped import MappedFormat, compile_formats
 from shipper.model import Counts, Document, Event, Input, Output
 from shipper.normalize import Normalizer, Settings
+from shipper.output_sections import (
+    FileOutputSection,
+    HttpSection,
+    OpenSearchSection,
+    OutputSection,
+    StdoutSection,
+    StoreSection,
+    SyslogSection,
+    WhenSection,
+)
 from shipper.pipeline import Lane
 from shipper.protect import Policy
 from shipper.shaped import Shaper
@@ -244,6 +241,13 @@ def _syslog(section: SyslogSection, config: Config, folder: Path) -> Output:
     return SyslogOutput(section, hostname=config.agent.name)
 
 
+def _http(section: HttpSection, config: Config, folder: Path) -> Output:
+    from shipper.outputs.http import HttpOutput  # noqa: PLC0415 - loaded where it is used
+
+    del config, folder
+    return HttpOutput(section)
+
+
 def _file(section: FileOutputSection, config: Config, folder: Path) -> Output:
     from shipper.outputs.file import FileOutput  # noqa: PLC0415 - loaded where it is used
 
@@ -268,6 +272,7 @@ def _store(section: StoreSection, config: Config, folder: Path) -> Output:
 OUTPUTS: dict[str, Callable[[Any, Config, Path], Output]] = {
     "opensearch": _opensearch,
     "syslog": _syslog,
+    "http": _http,
     "file": _file,
     "stdout": _stdout,
     "store": _store,

@@ -27,10 +27,19 @@ from pydantic import (
 )
 
 from shipper import _groupers, _yaml, grouping
-from shipper._auth import AuthSection, auth_problems
+from shipper._auth import auth_problems, http_problems
 from shipper._listening import MetricsSection
 from shipper._settings import Bytes, Id, Model, Seconds
 from shipper.errors import ConfigError
+from shipper.output_sections import (
+    FileOutputSection,
+    HttpSection,
+    OpenSearchSection,
+    OutputSection,
+    StdoutSection,
+    StoreSection,
+    SyslogSection,
+)
 from shipper.patterns import MATCH_SECONDS, compiled
 from shipper.timestamps import layout_problem
 
@@ -262,125 +271,6 @@ class FormatSection(Model):
         return self
 
 
-class TlsSection(Model):
-    """TLS of a client: authorities, own certificate, name checks."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    server_name: str | None = None
-    verify: bool = True
-
-
-class WhenSection(Model):
-    """Which events an output takes; control documents always pass (sealing.md 8)."""
-
-    dataset: tuple[str, ...] = ()
-    level: tuple[str, ...] = ()
-    fields: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
-
-
-class OutputBase(Model):
-    """What every output has."""
-
-    id: Id
-    start: Annotated[Literal["end", "oldest"], Field(alias="from")] = "end"
-    when: WhenSection | None = None
-
-
-class OpenSearchSection(OutputBase):
-    """OpenSearch data streams by `_bulk`."""
-
-    type: Literal["opensearch"]
-    hosts: Annotated[tuple[str, ...], Field(min_length=1)]
-    auth: AuthSection = AuthSection()
-    tls: TlsSection = TlsSection()
-    compression: Literal["gzip", "none"] = "gzip"
-    timeout: Seconds = 30.0
-    batch_bytes: Annotated[Bytes, Field(ge=1000, le=90_000_000)] = 5_000_000
-    concurrency: Annotated[int, Field(ge=1, le=32)] = 8
-
-    @field_validator("hosts")
-    @classmethod
-    def _urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        for i, host in enumerate(hosts):
-            if not re.fullmatch(r"https?://[^\s/@]+(:\d+)?(/[^\s]*)?", host):
-                raise ValueError(f"hosts[{i}]: not a URL; write for example https://search.example:9200")
-        return hosts
-
-
-_SCHEME = r"(udp|tcp|tls|relps?)://"
-_PLACE = r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):\d{1,5}"
-
-
-class SyslogSection(OutputBase):
-    """RFC 5424 messages over TLS, RELP, TCP or UDP."""
-
-    type: Literal["syslog"]
-    address: Annotated[str, Field(pattern=rf"^({_SCHEME})?{_PLACE}$")]
-    format: Literal["rfc5424"] = "rfc5424"
-    framing: Literal["octet-counting", "newline"] = "octet-counting"
-    control: Literal["full", "notes", "none"] = "notes"
-    facility: Annotated[int, Field(ge=0, le=23)] = 13
-    max_bytes: Annotated[Bytes, Field(ge=480, le=1_000_000)] | None = None
-    window: Annotated[int, Field(ge=1, le=1000)] = 128
-    tls: TlsSection = TlsSection()
-    timeout: Seconds = 10.0
-
-    @field_validator("address")
-    @classmethod
-    def _tls_unless_said(cls, address: str) -> str:
-        return address if "://" in address else f"tls://{address}"
-
-    @property
-    def transport(self) -> str:
-        """`udp`, `tcp`, `tls`, `relp` or `relps`."""
-        return self.address.partition("://")[0]
-
-    @model_validator(mode="after")
-    def _of_its_transport(self) -> SyslogSection:
-        for name, transports in (
-            ("tls", ("tls", "relps")),
-            ("framing", ("tls", "tcp")),
-            ("window", ("relps", "relp")),
-        ):
-            if name in self.model_fields_set and self.transport not in transports:
-                raise ValueError(f"{name}: only for {':// and '.join(transports)}:// addresses")
-        return self
-
-
-class RotateSection(Model):
-    """When the archive file is closed and how many closed ones stay (0 = all)."""
-
-    max_bytes: Annotated[Bytes, Field(ge=1000)] = 1024**3
-    keep: Annotated[int, Field(ge=0)] = 0
-
-
-class FileOutputSection(OutputBase):
-    """The shipped documents, one a line."""
-
-    type: Literal["file"]
-    path: Path
-    rotate: RotateSection | None = None
-
-
-class StdoutSection(OutputBase):
-    """The shipped documents on standard output, one a line; at least once."""
-
-    type: Literal["stdout"]
-
-
-class StoreSection(OutputBase):
-    """The embedded store: SQLite in the state folder."""
-
-    type: Literal["store"]
-
-
-OutputSection = Annotated[
-    OpenSearchSection | SyslogSection | FileOutputSection | StdoutSection | StoreSection, Field(discriminator="type")
-]
-
-
 class Config(Model):
     """The whole file."""
 
@@ -433,6 +323,7 @@ def _known_keys(location: tuple[int | str, ...], document: Any) -> list[str]:
         ("inputs", "stdin"): StdinInputSection,
         ("outputs", "opensearch"): OpenSearchSection,
         ("outputs", "syslog"): SyslogSection,
+        ("outputs", "http"): HttpSection,
         ("outputs", "file"): FileOutputSection,
         ("outputs", "stdout"): StdoutSection,
         ("outputs", "store"): StoreSection,
@@ -531,6 +422,8 @@ def cross_check(config: Config) -> list[tuple[str, str]]:
                     problems.append((f"outputs[{i}].tls.{key}", f"cannot read {file}"))
         if output.type == "opensearch":
             problems += auth_problems(f"outputs[{i}].auth", output.auth)
+        if output.type == "http":
+            problems += http_problems(f"outputs[{i}]", output.auth, output.hmac)
         if output.type == "file" and output.path.is_dir():
             problems.append((f"outputs[{i}].path", f"{output.path} is a directory; name a file in it"))
     return problems

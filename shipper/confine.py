@@ -24,9 +24,10 @@ from pydantic import BaseModel
 
 from shipper import landlock, telemetry
 from shipper.clock import Clock, SystemClock
-from shipper.config import AgentSection, Config, FileInputSection, FileOutputSection
+from shipper.config import AgentSection, Config, FileInputSection
 from shipper.errors import ConfigError
 from shipper.landlock import READ, RUN, WRITE, Held, Right
+from shipper.output_sections import FileOutputSection
 
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at what has outgrown the rights."""

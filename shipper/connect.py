@@ -7,15 +7,18 @@ import glob
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from shipper._listening import MetricsSection
 from shipper.build import output_sections
-from shipper.config import Config, OpenSearchSection, SyslogSection
+from shipper.config import Config
 from shipper.control import status_of
 from shipper.errors import ConfigError, UnavailableError
+from shipper.output_sections import HttpSection, OpenSearchSection, SyslogSection
 
 
 class Step(NamedTuple):
@@ -44,17 +47,22 @@ def remarks(config: Config) -> Iterator[str]:
                 yield f"{where}: UDP loses messages without a word; what arrives there cannot be verified alone"
             elif output.control == "none":
                 yield f"{where}: without control documents what arrives there cannot be verified alone"
-            if output.transport not in {"tls", "relps"} and not _stays_here(output):
+            if output.transport not in {"tls", "relps"} and not _stays_here(output.address):
                 yield f"{where}: {output.transport}:// is not encrypted: anybody in between can read and change it"
-        if isinstance(output, OpenSearchSection | SyslogSection) and not output.tls.verify:
+        if isinstance(output, HttpSection):
+            if output.control == "none":
+                yield f"{where}: without control documents what arrives there cannot be verified alone"
+            if output.url.startswith("http:") and not _stays_here(output.url):
+                yield f"{where}: http:// is not encrypted: anybody in between can read and change it"
+        if isinstance(output, OpenSearchSection | SyslogSection | HttpSection) and not output.tls.verify:
             yield f"{where}: tls.verify is off: anybody in between can read and change what is sent"
         if output.when is not None:
             yield f"{where}: `when` is set: verification will say `filtered` for what it leaves out"
 
 
-def _stays_here(section: SyslogSection) -> bool:
+def _stays_here(address: str) -> bool:
     """Whether an address is that of this machine, as far as its text tells."""
-    host = section.address.partition("://")[2].rpartition(":")[0].strip("[]")
+    host = urlsplit(address).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -88,6 +96,8 @@ def steps(config: Config) -> Iterator[Step]:
                 yield Step(part, name, ok, detail, hint)
         elif isinstance(output, SyslogSection):
             yield from _syslog(part, output)
+        elif isinstance(output, HttpSection):
+            yield from _http(part, output)
         elif output.type == "file":
             folder = output.path.parent
             ok = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
@@ -107,6 +117,35 @@ def _metrics(section: MetricsSection, folder: Path) -> Step:
     except ConfigError as error:
         return Step("metrics", "listen", ok=False, detail=f"{section.listen}: {error.cause}", hint=error.hint)
     return Step("metrics", "listen", ok=True, detail=section.listen)
+
+
+def _http(part: str, section: HttpSection) -> Iterator[Step]:
+    """Name, connection and TLS; no request is made, since the receiver would take it for an event."""
+    from shipper.outputs._opensearch_tls import tls_context  # noqa: PLC0415 - loaded where it is used
+    from shipper.outputs._syslog_target import explain  # noqa: PLC0415 - same
+
+    url = urlsplit(section.url)
+    host, secure = url.hostname or "", url.scheme == "https"
+    port = url.port or (443 if secure else 80)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        yield Step(part, "resolve", ok=False, detail=f"{host}: {explain(error)}", hint=f"getent hosts {host}")
+        return
+    yield Step(part, "resolve", ok=True, detail=f"{host} is {found[0][4][0]}")
+    try:
+        with socket.create_connection((host, port), timeout=section.timeout) as plain:
+            yield Step(part, "connect", ok=True, detail=f"{host}:{port}; the address itself is not tried")
+            if secure:
+                name = section.tls.server_name or host
+                with tls_context(section.tls).wrap_socket(plain, server_hostname=name) as secured:
+                    trusted = "certificate trusted" if section.tls.verify else "certificate not checked"
+                    yield Step(part, "TLS", ok=True, detail=f"{secured.version()}, {trusted}")
+    except ssl.SSLError as error:
+        hint = f"openssl s_client -connect {host}:{port} -showcerts"
+        yield Step(part, "TLS", ok=False, detail=explain(error), hint=hint)
+    except OSError as error:
+        yield Step(part, "connect", ok=False, detail=explain(error), hint=f"nc -vz {host} {port}")
 
 
 def _syslog(part: str, section: SyslogSection) -> Iterator[Step]:

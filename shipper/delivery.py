@@ -411,6 +411,8 @@ class Delivery(threading.Thread):
                 wait = FIRST_WAIT
             pending = receipt.retry
             self._publish(len(pending))
+            if pending and not receipt.error:
+                continue  # nothing is wrong: the output had more than it takes in one turn
             if pending:
                 tries += 1
                 self.counts.retries += 1

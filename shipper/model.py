@@ -188,7 +188,8 @@ class Receipt:
     """What became of a batch. Every document is in exactly one of the three.
 
     `delivered`: number of documents accepted (duplicates that proved equal included). `refused`: for the dead letters.
-    `retry`: documents to send again later, in order, with `error` saying why in one line.
+    `retry`: documents to send again later, in order, with `error` saying why in one line; without an `error` they were
+    not tried yet, and are given to the output again at once.
     `fork`: documents of whose `_id` the destination holds another content.
     """
 

@@ -15,8 +15,8 @@ import orjson
 from shipper.clock import SystemClock
 from shipper.commands._common import config_option, configuration, json_option, print_json, safe
 from shipper.commands._opensearch import Connection, opensearch_options
-from shipper.config import OpenSearchSection
 from shipper.errors import DiskError, UsageError
+from shipper.output_sections import OpenSearchSection
 
 if TYPE_CHECKING:
     from shipper.outputs._opensearch_client import Client

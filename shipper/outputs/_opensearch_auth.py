@@ -65,6 +65,11 @@ def basic(username: str, password: Callable[[], str]) -> Fixed:
     return Fixed(lambda: "Basic " + base64.b64encode(f"{username}:{password()}".encode()).decode())
 
 
+def bearer(token: Callable[[], str]) -> Fixed:
+    """A bearer token (RFC 6750)."""
+    return Fixed(lambda: f"Bearer {token()}")
+
+
 def api_key(token: Callable[[], str]) -> Fixed:
     """An API key of OpenSearch's security plugin (3.7 and newer)."""
     return Fixed(lambda: f"ApiKey {token()}")
@@ -86,9 +91,9 @@ def secret_in(path: Path) -> str:
 def credentials_of(section: AuthSection) -> Credentials | None:
     """What `auth` says; None for nothing. `ConfigError` where it needs an extra that is not installed."""
     if section.basic is not None:
-        return basic(section.basic.username, _reader(section.basic.password, section.basic.password_file))
+        return basic(section.basic.username, reader(section.basic.password, section.basic.password_file))
     if section.api_key is not None:
-        return api_key(_reader(section.api_key.token, section.api_key.token_file))
+        return api_key(reader(section.api_key.token, section.api_key.token_file))
     if section.aws is not None:
         from shipper.outputs._aws import Aws  # noqa: PLC0415 - an extra, imported only where it is configured
 
@@ -96,7 +101,8 @@ def credentials_of(section: AuthSection) -> Credentials | None:
     return None
 
 
-def _reader(secret: SecretStr | None, path: Path | None) -> Callable[[], str]:
+def reader(secret: SecretStr | None, path: Path | None) -> Callable[[], str]:
+    """What gives the secret: out of its file each time it is called (`DeniedError`), or the one that was given."""
     if path is not None:
         return lambda: secret_in(path)
     assert secret is not None, "the configuration has one of them"

@@ -12,7 +12,6 @@ import logging
 import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -22,19 +21,18 @@ import structlog
 import urllib3
 from opensearchpy.connection.http_urllib3 import Urllib3HttpConnection
 from opensearchpy.exceptions import OpenSearchException, OpenSearchWarning
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError
 
 from shipper._auth import AuthSection
-from shipper.config import OpenSearchSection, TlsSection
 from shipper.errors import UnavailableError, UsageError
+from shipper.output_sections import OpenSearchSection, TlsSection
 from shipper.outputs._bulk import Answer
+from shipper.outputs._connections import Watched, WatchedTls
 from shipper.outputs._opensearch_auth import Credentials, basic, credentials_of, secret_in
 from shipper.outputs._opensearch_checks import check_server, check_templates
 from shipper.outputs._opensearch_errors import DeniedError, NoAnswerError, explain, is_denied, no_answer, op_of
 from shipper.outputs._opensearch_hosts import OPEN_AT, Hosts
 from shipper.outputs._opensearch_tls import Contexts
-from shipper.outputs._watch import Watch, in_time
+from shipper.outputs._watch import Watch
 
 JSON: Final = {"content-type": "application/json"}
 _ANY_STATUS: Final = range(1000)
@@ -43,47 +41,6 @@ _ELSEWHERE: Final = frozenset({502, 503, 504})
 """What one host may say and another one not: it has lost the others, or what stands before it has lost it."""
 _PROBE_SECONDS: Final = 2.0
 """How long a host that failed may take to say its name while another one is well."""
-
-
-class _Watched(HTTPConnection):
-    def __init__(self, *args: Any, watch: Watch, contexts: Contexts | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._watch, self._contexts = watch, contexts
-
-    def _new_conn(self) -> socket.socket:
-        if _is_address(self._dns_host):
-            made = super()._new_conn()
-        else:
-            # Nothing interrupts the look-up of a name, and a name may stand for many addresses.
-            try:
-                made = in_time(super()._new_conn, self._watch.left(), socket.socket.close)
-            except TimeoutError:
-                raise ConnectTimeoutError(self, "no connection in time") from None
-        self._watch.socket = made
-        return made
-
-    def connect(self) -> None:
-        super().connect()
-        self._watch.socket = self.sock
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        self._watch.socket = self.sock
-        super().request(*args, **kwargs)
-
-
-class _WatchedTls(_Watched, HTTPSConnection):
-    def connect(self) -> None:
-        assert self._contexts is not None, "a pool of TLS connections has contexts"
-        self.ssl_context = self._contexts.current()
-        super().connect()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 class _Wire(Urllib3HttpConnection):
@@ -96,7 +53,7 @@ class _Wire(Urllib3HttpConnection):
     def _create_urllib3_pool(self) -> None:
         super()._create_urllib3_pool()
         pool: Any = self.pool
-        pool.ConnectionCls = _WatchedTls if self.use_ssl else _Watched
+        pool.ConnectionCls = WatchedTls if self.use_ssl else Watched
         pool.conn_kw["watch"] = self._watch
         pool.conn_kw["contexts"] = self._contexts
         if self.use_ssl and self._server_name:
@@ -267,7 +224,7 @@ class Client:
             lower = {name.lower(): value for name, value in received.items()}
             return Answer(status, lower, text.encode("utf-8", "surrogatepass"))
         host, connected = self.hosts[number], watch.socket is not None
-        self._last = no_answer(method, host, failure, timeout, expired=watch.expired, connected=connected)
+        self._last = no_answer(op_of(method), host, failure, timeout, expired=watch.expired, connected=connected)
         self._states.silent(number)
         raise self._last from None
 

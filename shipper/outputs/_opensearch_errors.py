@@ -82,10 +82,9 @@ def op_of(method: str) -> str:
 
 
 def no_answer(
-    method: str, host: str, error: Exception | None, timeout: float, *, expired: bool, connected: bool = True
+    op: str, host: str, error: Exception | None, timeout: float, *, expired: bool, connected: bool = True
 ) -> NoAnswerError:
     """What an exception of the library means. `expired`: the time was up; `connected`: there was a connection then."""
-    op = op_of(method)
     causes = list(_chain(error))
     if expired and not connected:
         return NoAnswerError(op, host, f"no connection within {timeout:g} s", _reach(host))

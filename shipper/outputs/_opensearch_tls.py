@@ -7,8 +7,8 @@ import ssl
 import threading
 from pathlib import Path
 
-from shipper.config import TlsSection
 from shipper.errors import ConfigError
+from shipper.output_sections import TlsSection
 
 
 def tls_context(tls: TlsSection) -> ssl.SSLContext:

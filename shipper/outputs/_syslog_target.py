@@ -16,7 +16,7 @@ from shipper.errors import ConfigError
 from shipper.outputs._stream import Stream
 
 if TYPE_CHECKING:
-    from shipper.config import SyslogSection, TlsSection
+    from shipper.output_sections import SyslogSection, TlsSection
 
 _ADDRESS = re.compile(r"(udp|tcp|tls|relps?)://(?:\[([0-9A-Fa-f:.]+)\]|([^\s/:\[\]]+)):(\d{1,5})")
 SECURE = frozenset({"tls", "relps"})

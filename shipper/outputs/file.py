@@ -36,7 +36,7 @@ from shipper.model import Batch, Document, Receipt, payloads
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from shipper.config import FileOutputSection
+    from shipper.output_sections import FileOutputSection
 
 _SEAL = re.compile(rb'"seal":\{"i":(\d{1,16}),"log":"([0-9a-f]{16})","n":"[A-Za-z0-9_-]{22}"\}\}$')
 _BLOCK = 1 << 16

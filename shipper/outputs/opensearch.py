@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from shipper import telemetry
-from shipper.config import OpenSearchSection
 from shipper.errors import UnavailableError
 from shipper.model import Batch, Receipt
+from shipper.output_sections import OpenSearchSection
 
 if TYPE_CHECKING:
     from shipper.outputs._opensearch_client import Client

@@ -25,7 +25,7 @@ from shipper.outputs._syslog_target import Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from shipper.config import SyslogSection
+    from shipper.output_sections import SyslogSection
 
 TRIES = 5
 """How often a message is tried at the least before it can become a dead letter."""

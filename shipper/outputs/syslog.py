@@ -27,7 +27,7 @@ from shipper.outputs._syslog_target import Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shipper.config import SyslogSection
+    from shipper.output_sections import SyslogSection
 
 LARGEST_DATAGRAM = 8192
 """`max_bytes` over UDP unless configured."""

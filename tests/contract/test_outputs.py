@@ -6,12 +6,14 @@ import threading
 import orjson
 import pytest
 
-from shipper.config import FileOutputSection, SyslogSection
+from shipper.output_sections import FileOutputSection, HttpSection, SyslogSection
 from shipper.outputs.file import FileOutput
+from shipper.outputs.http import HttpOutput
 from shipper.outputs.relp import RelpOutput
 from shipper.outputs.stdout import StdoutOutput
 from shipper.outputs.store import StoreOutput, stored
 from shipper.outputs.syslog import SyslogOutput
+from tests.http_receiver import HttpReceiver
 from tests.receivers import TcpReceiver, msg
 from tests.relp_receiver import RelpReceiver
 from tests.shipped import LOG, OTHER_LOG, batch, change, checkpoint, document, frames
@@ -117,12 +119,27 @@ class RelpBench(Bench):
         self.receiver.close()
 
 
+class HttpBench(Bench):
+    def __init__(self, folder):
+        self.receiver = HttpReceiver()
+
+    def make(self):
+        return HttpOutput(HttpSection(id="out", type="http", url=self.receiver.url, control="full"))
+
+    def held(self, count):
+        return self.receiver.bodies(count)
+
+    def close(self):
+        self.receiver.close()
+
+
 OUTPUTS = {
     "store": StoreBench,
     "file": FileBench,
     "stdout": StdoutBench,
     "syslog": SyslogBench,
     "relp": RelpBench,
+    "http": HttpBench,
 }
 
 

@@ -15,7 +15,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from shipper.config import OpenSearchSection
+from shipper.output_sections import OpenSearchSection
 from shipper.outputs.opensearch import OpenSearchOutput
 from shipper.templates import templates
 

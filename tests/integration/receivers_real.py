@@ -16,7 +16,8 @@ from pathlib import Path
 import trustme
 
 from shipper.build import OUTPUTS
-from shipper.config import Config, SyslogSection
+from shipper.config import Config
+from shipper.output_sections import SyslogSection
 from tests.components import absent
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fieldtrail" / "receivers" / "root"

@@ -228,7 +228,7 @@ def test_a_clock_that_is_off_is_named(server, opened, aws, text, where):
 
 
 def test_validate_connect_signs_too(server, aws):
-    from shipper.config import OpenSearchSection
+    from shipper.output_sections import OpenSearchSection
 
     server.guard = checks(SECRET)
     section = OpenSearchSection(id="siem", type="opensearch", hosts=(server.url,), auth=aws)

@@ -6,8 +6,8 @@ import threading
 import orjson
 import pytest
 
-from shipper.config import OpenSearchSection
 from shipper.errors import UnavailableError
+from shipper.output_sections import OpenSearchSection
 from shipper.outputs._opensearch_client import Client, probe
 from shipper.outputs.opensearch import OpenSearchOutput
 from tests.integration import faulty_opensearch as faulty

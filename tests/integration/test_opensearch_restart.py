@@ -2,7 +2,7 @@
 
 import pytest
 
-from shipper.config import OpenSearchSection
+from shipper.output_sections import OpenSearchSection
 from shipper.outputs.opensearch import OpenSearchOutput
 from tests.integration.faulty_opensearch import FaultyOpenSearch
 from tests.shipped import LOG, OTHER_LOG, batch, checkpoint, document

@@ -7,7 +7,7 @@ import time
 import pytest
 import trustme
 
-from shipper.config import SyslogSection
+from shipper.output_sections import SyslogSection
 from shipper.outputs.syslog import SyslogOutput
 from tests.receivers import TcpReceiver, msg
 from tests.shipped import CHANGE, batch, document, frames

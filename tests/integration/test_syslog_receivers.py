@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from shipper.config import SyslogSection
+from shipper.output_sections import SyslogSection
 from shipper.outputs._stream import Stream
 from shipper.outputs.syslog import SyslogOutput
 from tests.integration.receivers_real import RECEIVERS, issue, until

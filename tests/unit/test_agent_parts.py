@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shipper.build import when_filter
-from shipper.config import Config, StoreSection, WhenSection
+from shipper.config import Config
 from shipper.delivery import Cursor, Delivery, Request, documents_of, ranges
 from shipper.dlq import DeadLetters
 from shipper.errors import ConfigError, CorruptError, DiskError, UnavailableError, UsageError
@@ -18,6 +18,7 @@ from shipper.generations import Generations
 from shipper.journal import Frame, Journal
 from shipper.logbook import Identity, Logbook, leaves_of
 from shipper.model import Batch, Document, Receipt, Refusal
+from shipper.output_sections import StoreSection, WhenSection
 from shipper.pipeline import Lines
 from shipper.recover import State, Watermark, continue_log, state_of
 from shipper.replay import replay

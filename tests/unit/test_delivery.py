@@ -2,11 +2,11 @@
 
 import pytest
 
-from shipper.config import FileOutputSection
 from shipper.delivery import Cursor, Delivery, documents_of
 from shipper.dlq import DeadLetters
 from shipper.journal import Frame, Gap
 from shipper.model import Documents, Receipt
+from shipper.output_sections import FileOutputSection
 from shipper.outputs.file import FileOutput
 from tests.shipped import LOG, ORIGIN, OTHER_LOG
 from tests.tailing import StandingClock

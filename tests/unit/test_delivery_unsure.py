@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from shipper.config import FileOutputSection
 from shipper.delivery import Cursor, Delivery
 from shipper.dlq import DeadLetters
 from shipper.fs import RealFs
 from shipper.journal import Frame, Gap
+from shipper.output_sections import FileOutputSection
 from shipper.outputs.file import FileOutput
 from tests.shipped import LOG, ORIGIN
 from tests.tailing import StandingClock

@@ -3,9 +3,9 @@ import stat
 
 import pytest
 
-from shipper.config import FileOutputSection
 from shipper.errors import ConfigError, DiskError
 from shipper.fs import RealFs
+from shipper.output_sections import FileOutputSection
 from shipper.outputs.file import FileOutput
 from tests.shipped import LOG, OTHER_LOG, batch, change, checkpoint, control, document, frames
 

@@ -13,8 +13,9 @@ import pytest
 import trustme
 
 from shipper._auth import ApiKeyAuth, AuthSection, AwsAuth, BasicAuth
-from shipper.config import TlsSection, cross_check, parse
+from shipper.config import cross_check, parse
 from shipper.errors import ConfigError
+from shipper.output_sections import TlsSection
 from shipper.outputs._opensearch_auth import basic, credentials_of, secret_in
 from shipper.outputs._opensearch_errors import DeniedError
 from shipper.outputs._opensearch_tls import Contexts

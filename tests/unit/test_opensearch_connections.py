@@ -7,7 +7,7 @@ import trustme
 from opensearchpy.exceptions import ConnectionError as LibraryError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError
 
-from shipper.config import TlsSection
+from shipper.output_sections import TlsSection
 from shipper.outputs._bulk import Answer, clock_is_off, read_reply
 from shipper.outputs._opensearch_client import Client
 from shipper.outputs._opensearch_errors import is_denied, no_answer

@@ -1,8 +1,8 @@
 import pytest
 import trustme
 
-from shipper.config import SyslogSection
 from shipper.errors import ConfigError
+from shipper.output_sections import SyslogSection
 from shipper.outputs._relp_session import Session, SessionEndedError
 from shipper.outputs.relp import TRIES, RelpOutput
 from tests.receivers import msg

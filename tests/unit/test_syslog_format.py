@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipper.config import SyslogSection
 from shipper.errors import ConfigError
 from shipper.model import Document
+from shipper.output_sections import SyslogSection
 from shipper.outputs import _syslog_frame as frame
 from shipper.outputs._stream import Window
 from shipper.outputs._syslog_target import explain

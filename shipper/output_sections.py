@@ -1,0 +1,185 @@
+"""The sections `outputs` of the configuration: one model for each type of output."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from shipper._auth import AuthSection, HmacSection, HttpAuthSection
+from shipper._settings import Bytes, Id, Model, Seconds
+
+
+class TlsSection(Model):
+    """TLS of a client: authorities, own certificate, name checks."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+    verify: bool = True
+
+
+class WhenSection(Model):
+    """Which events an output takes; control documents always pass (sealing.md 8)."""
+
+    dataset: tuple[str, ...] = ()
+    level: tuple[str, ...] = ()
+    fields: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+
+
+class OutputBase(Model):
+    """What every output has."""
+
+    id: Id
+    start: Annotated[Literal["end", "oldest"], Field(alias="from")] = "end"
+    when: WhenSection | None = None
+
+
+class OpenSearchSection(OutputBase):
+    """OpenSearch data streams by `_bulk`."""
+
+    type: Literal["opensearch"]
+    hosts: Annotated[tuple[str, ...], Field(min_length=1)]
+    auth: AuthSection = AuthSection()
+    tls: TlsSection = TlsSection()
+    compression: Literal["gzip", "none"] = "gzip"
+    timeout: Seconds = 30.0
+    batch_bytes: Annotated[Bytes, Field(ge=1000, le=90_000_000)] = 5_000_000
+    concurrency: Annotated[int, Field(ge=1, le=32)] = 8
+
+    @field_validator("hosts")
+    @classmethod
+    def _urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for i, host in enumerate(hosts):
+            if not re.fullmatch(r"https?://[^\s/@]+(:\d+)?(/[^\s]*)?", host):
+                raise ValueError(f"hosts[{i}]: not a URL; write for example https://search.example:9200")
+        return hosts
+
+
+_SCHEME = r"(udp|tcp|tls|relps?)://"
+_PLACE = r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):\d{1,5}"
+
+
+class SyslogSection(OutputBase):
+    """RFC 5424 messages over TLS, RELP, TCP or UDP."""
+
+    type: Literal["syslog"]
+    address: Annotated[str, Field(pattern=rf"^({_SCHEME})?{_PLACE}$")]
+    format: Literal["rfc5424"] = "rfc5424"
+    framing: Literal["octet-counting", "newline"] = "octet-counting"
+    control: Literal["full", "notes", "none"] = "notes"
+    facility: Annotated[int, Field(ge=0, le=23)] = 13
+    max_bytes: Annotated[Bytes, Field(ge=480, le=1_000_000)] | None = None
+    window: Annotated[int, Field(ge=1, le=1000)] = 128
+    tls: TlsSection = TlsSection()
+    timeout: Seconds = 10.0
+
+    @field_validator("address")
+    @classmethod
+    def _tls_unless_said(cls, address: str) -> str:
+        return address if "://" in address else f"tls://{address}"
+
+    @property
+    def transport(self) -> str:
+        """`udp`, `tcp`, `tls`, `relp` or `relps`."""
+        return self.address.partition("://")[0]
+
+    @model_validator(mode="after")
+    def _of_its_transport(self) -> SyslogSection:
+        for name, transports in (
+            ("tls", ("tls", "relps")),
+            ("framing", ("tls", "tcp")),
+            ("window", ("relps", "relp")),
+        ):
+            if name in self.model_fields_set and self.transport not in transports:
+                raise ValueError(f"{name}: only for {':// and '.join(transports)}:// addresses")
+        return self
+
+
+class RotateSection(Model):
+    """When the archive file is closed and how many closed ones stay (0 = all)."""
+
+    max_bytes: Annotated[Bytes, Field(ge=1000)] = 1024**3
+    keep: Annotated[int, Field(ge=0)] = 0
+
+
+class FileOutputSection(OutputBase):
+    """The shipped documents, one a line."""
+
+    type: Literal["file"]
+    path: Path
+    rotate: RotateSection | None = None
+
+
+class StdoutSection(OutputBase):
+    """The shipped documents on standard output, one a line; at least once."""
+
+    type: Literal["stdout"]
+
+
+class StoreSection(OutputBase):
+    """The embedded store: SQLite in the state folder."""
+
+    type: Literal["store"]
+
+
+_RESERVED_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "authorization"}
+)
+
+
+class HttpSection(OutputBase):
+    """JSON by HTTP POST: alerts to a webhook, or all events to a collector."""
+
+    type: Literal["http"]
+    url: str
+    body: Literal["json", "ndjson", "slack"] = "json"
+    batch: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    batch_bytes: Annotated[Bytes, Field(ge=1000, le=90_000_000)] = 1_000_000
+    control: Literal["full", "none"] = "none"
+    auth: HttpAuthSection = HttpAuthSection()
+    hmac: HmacSection | None = None
+    headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")], str] = Field(default_factory=dict)
+    tls: TlsSection = TlsSection()
+    timeout: Annotated[Seconds, Field(ge=0.1, le=600)] = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s#]*)?(\?[^\s#]*)?", url):
+            raise ValueError("not a URL without user name; write for example https://hooks.example/fieldtrail")
+        try:
+            port = urlsplit(url).port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise ValueError("its port is not one")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _of_the_users_own(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if name.lower() in _RESERVED_HEADERS:
+                raise ValueError(f"{name}: is set by the agent itself")
+            if not value.isascii() or not value.isprintable():
+                raise ValueError(f"{name}: must be printable ASCII")
+        return headers
+
+    @model_validator(mode="after")
+    def _of_its_body(self) -> HttpSection:
+        if self.body != "ndjson" and {"batch", "batch_bytes"} & self.model_fields_set:
+            raise ValueError("batch: only for body: ndjson; the others have one event in each request")
+        if self.body == "slack" and self.control == "full":
+            raise ValueError("control: a message for people holds no sealed documents; leave it out")
+        return self
+
+
+OutputSection = Annotated[
+    OpenSearchSection | SyslogSection | HttpSection | FileOutputSection | StdoutSection | StoreSection,
+    Field(discriminator="type"),
+]
