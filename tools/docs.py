@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 import parsers  # noqa: E402 - after the path
 from shipper import _settings, offline  # noqa: E402
 from shipper import config as c  # noqa: E402
+from shipper import output_sections as outputs  # noqa: E402
 from shipper.build import formats_of  # noqa: E402
 from shipper.cli import cli  # noqa: E402
 from shipper.grok import PATTERNS  # noqa: E402
@@ -170,11 +171,12 @@ def configuration_reference() -> str:
         ("An input of type file", c.FileInputSection, "inputs[]."),
         ("An input of type stdin", c.StdinInputSection, "inputs[]."),
         ("A format of your own", c.FormatSection, "formats.<name>."),
-        ("An output of type opensearch", c.OpenSearchSection, "outputs[]."),
-        ("An output of type syslog", c.SyslogSection, "outputs[]."),
-        ("An output of type file", c.FileOutputSection, "outputs[]."),
-        ("An output of type stdout", c.StdoutSection, "outputs[]."),
-        ("An output of type store", c.StoreSection, "outputs[]."),
+        ("An output of type opensearch", outputs.OpenSearchSection, "outputs[]."),
+        ("An output of type syslog", outputs.SyslogSection, "outputs[]."),
+        ("An output of type http", outputs.HttpSection, "outputs[]."),
+        ("An output of type file", outputs.FileOutputSection, "outputs[]."),
+        ("An output of type stdout", outputs.StdoutSection, "outputs[]."),
+        ("An output of type store", outputs.StoreSection, "outputs[]."),
     ]
     lines = [
         "# Configuration",
