@@ -180,8 +180,13 @@ def test_the_check_in_the_documentation_accepts_what_is_sent_and_refuses_the_res
     assert not genuine(b"k3y", f"t={now},v1={forged}", request.body, now)
 
 
-def test_a_killed_agent_delivers_everything_and_what_a_receiver_kept_can_be_verified(tmp_path, receiver):
-    place = Place(tmp_path)
+@pytest.fixture
+def place(tmp_path):
+    with contextlib.closing(Place(tmp_path)) as made:
+        yield made
+
+
+def test_a_killed_agent_delivers_everything_and_what_a_receiver_kept_can_be_verified(tmp_path, place, receiver):
     collector = {"id": "collector", "type": "http", "url": receiver.url, "body": "ndjson", "control": "full"}
     place.write(outputs=[{**collector, "from": "oldest"}])
     seen = []
