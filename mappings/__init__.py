@@ -1,4 +1,4 @@
-"""Data, loaded: the ECS field table, our own fields and actions, the field policy's facts, the parts of the templates.
+"""Data, loaded: the ECS fields, our own fields and actions, the field policy's facts, templates, SIEM dialects.
 
 Each loader reads its file once and returns frozen values that callers share; nothing here decides anything. The files
 say what their keys mean. A file that does not have the shape that it describes raises `ValueError` or `KeyError` with
@@ -87,14 +87,66 @@ class PrivacyRules:
 
 @dataclass(frozen=True, slots=True)
 class TemplateParts:
-    """What the OpenSearch templates are made of. `streams`: last word of the dataset -> what it holds."""
+    """What the OpenSearch templates are made of. `streams`: last word of the dataset -> what it holds.
+
+    `sort`: by what documents are ordered on disk. `ecs`: the ECS fields that are indexed; `lower`: those of them that
+    have a `.lc` sub-field in lower case.
+    """
 
     version: int
     owner: str
     priority: int
     settings: Mapping[str, Any]
+    sort: tuple[str, ...]
     streams: Mapping[str, str]
     ecs: tuple[str, ...]
+    lower: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """One retention policy. `streams`: last words of the datasets. `delete`: goes at the end of the retention time."""
+
+    name: str
+    about: str
+    streams: tuple[str, ...]
+    rollover: Mapping[str, str]
+    warm_after: str
+    delete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyParts:
+    """What the retention policies are made of. `warm`: actions of the warm state. `default_days`: of retention."""
+
+    version: int
+    priority: int
+    default_days: int
+    policies: tuple[PolicyFacts, ...]
+    warm: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DialectKey:
+    """One key of a CEF or LEEF message; `mappings/siem/cef.yaml` says what the members mean."""
+
+    key: str
+    fields: tuple[str, ...]
+    form: str
+    label: str
+    length: int | None
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What goes into a CEF or LEEF message. `grades`: field -> value -> severity."""
+
+    vendor: str
+    product: str
+    base_severity: int
+    grades: Mapping[str, Mapping[str, int]]
+    keys: tuple[DialectKey, ...]
 
 
 def _text(*path: str) -> str:
@@ -205,6 +257,160 @@ def component_templates() -> TemplateParts:
         owner=data["owner"],
         priority=data["priority"],
         settings=MappingProxyType(data["settings"]),
+        sort=tuple(data["sort"]),
         streams=MappingProxyType(data["streams"]),
         ecs=tuple(name for line in data["ecs"] for name in line.split()),
+        lower=frozenset(data["lower"]),
     )
+
+
+@cache
+def retention_policies() -> PolicyParts:
+    """The parts from which `shipper/siem/policies.py` builds the retention policies."""
+    data = _yaml("opensearch", "policies.yaml")
+    return PolicyParts(
+        version=data["version"],
+        priority=data["priority"],
+        default_days=data["default_days"],
+        policies=tuple(
+            PolicyFacts(
+                name=name,
+                about=facts["about"],
+                streams=tuple(facts["streams"]),
+                rollover=MappingProxyType(facts["rollover"]),
+                warm_after=facts["warm_after"],
+                delete=facts["delete"],
+            )
+            for name, facts in data["policies"].items()
+        ),
+        warm=tuple(MappingProxyType(action) for action in data["warm"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerFacts:
+    """One trigger of a monitor; `opensearch/monitors.yaml` says what the members mean. `repeat` None: told once."""
+
+    id: str
+    severity: int
+    when: str
+    limits: Mapping[str, int]
+    what: str
+    next: tuple[str, ...]
+    repeat: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorFacts:
+    """One monitor, in the words of `opensearch/monitors.yaml`. `id`: its key there."""
+
+    id: str
+    name: str
+    about: str
+    indices: tuple[str, ...]
+    every: str
+    window: str
+    where: Mapping[str, Any]
+    by: Mapping[str, str]
+    figures: Mapping[str, Mapping[str, Any]]
+    triggers: tuple[TriggerFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFacts:
+    """One role. `cluster`: actions; `indices`: (patterns, actions on what they match)."""
+
+    name: str
+    about: str
+    cluster: tuple[str, ...]
+    indices: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+
+@cache
+def monitors() -> tuple[int, tuple[MonitorFacts, ...]]:
+    """The version of the monitors, and the monitors in the file's order."""
+    data = _yaml("opensearch", "monitors.yaml")
+    return data["version"], tuple(
+        MonitorFacts(
+            id=key,
+            name=facts["name"],
+            about=facts["about"],
+            indices=tuple(facts["indices"]),
+            every=facts["every"],
+            window=facts["window"],
+            where=MappingProxyType(facts["where"]),
+            by=MappingProxyType(facts["by"]),
+            figures=MappingProxyType(facts["figures"]),
+            triggers=tuple(
+                TriggerFacts(
+                    id=trigger.get("id", ""),
+                    severity=trigger["severity"],
+                    when=trigger["when"],
+                    limits=MappingProxyType(trigger.get("limits", {})),
+                    what=trigger["what"],
+                    next=tuple(trigger["next"]),
+                    repeat=trigger.get("repeat"),
+                )
+                for trigger in facts["triggers"]
+            ),
+        )
+        for key, facts in data["monitors"].items()
+    )
+
+
+@cache
+def roles() -> tuple[int, tuple[RoleFacts, ...]]:
+    """The version of the roles, and the roles in the file's order."""
+    data = _yaml("opensearch", "roles.yaml")
+    return data["version"], tuple(
+        RoleFacts(
+            name=name,
+            about=facts["about"],
+            cluster=tuple(facts["cluster"]),
+            indices=tuple((tuple(entry["patterns"]), tuple(entry["actions"])) for entry in facts["indices"]),
+        )
+        for name, facts in data["roles"].items()
+    )
+
+
+@cache
+def dialect(name: str) -> Dialect:
+    """The field table of `cef` or `leef`."""
+    data = _yaml("siem", f"{name}.yaml")
+    severity = data["severity"]
+    return Dialect(
+        vendor=data["vendor"],
+        product=data["product"],
+        base_severity=severity["base"],
+        grades=MappingProxyType({field: MappingProxyType(values) for field, values in severity["fields"].items()}),
+        keys=tuple(
+            DialectKey(
+                key=row["key"],
+                fields=tuple(row["fields"]),
+                form=row.get("form", "text"),
+                label=row.get("label", ""),
+                length=row.get("length"),
+                shown=row.get("shown", ""),
+            )
+            for row in data["keys"]
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboards:
+    """What saved objects of OpenSearch Dashboards are made of: name -> facts, whose keys the files explain."""
+
+    patterns: Mapping[str, Any]
+    searches: Mapping[str, Any]
+    dashboards: Mapping[str, Any]
+
+
+@cache
+def dashboards() -> Dashboards:
+    """Index patterns, saved searches, and one dashboard for each other file of `opensearch/dashboards/`."""
+    folder = resources.files(__name__).joinpath("opensearch", "dashboards")
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".yaml"))
+    read = {name.removesuffix(".yaml"): _yaml("opensearch", "dashboards", name) for name in names}
+    patterns, searches = read.pop("patterns"), read.pop("searches")
+    return Dashboards(MappingProxyType(patterns), MappingProxyType(searches), MappingProxyType(read))

@@ -18,11 +18,13 @@ from shipper.backpressure import Backpressure
 from shipper.clock import Clock, SystemClock
 from shipper.config import Config
 from shipper.control import ControlServer
-from shipper.delivery import Cursor, Delivery, Request
+from shipper.cursors import Cursor
+from shipper.delivery import Delivery, Request
 from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs, ensure_dir
 from shipper.generations import Generations
+from shipper.health import Reports
 from shipper.intake import Intake
 from shipper.journal import Journal
 from shipper.keeper import Keeper, Sealed
@@ -32,7 +34,9 @@ from shipper.model import Input, Output
 from shipper.notify import Notifier
 from shipper.pipeline import Lines
 from shipper.processor import Processor
-from shipper.recover import State, Watermark, state_of
+from shipper.recorded import Recorder
+from shipper.recover import State, Watermark, state_of, tell
+from shipper.retention import Retention
 from shipper.seal import keys
 from shipper.seal.canonical import self_check
 from shipper.state_folder import lock, prepare_folder
@@ -176,16 +180,7 @@ class Agent:
             keep_seconds=config.journal.keep,
         )
         stack.callback(self.journal.close)
-        if recovery.truncated:
-            telemetry.tail_truncated(place=str(journal_folder), bytes_cut=recovery.truncated)
-        for damage in recovery.damage:
-            telemetry.journal_damaged(
-                place=str(damage.path),
-                offset=damage.offset,
-                length=damage.length,
-                first=damage.first_seq,
-                last=damage.last_seq,
-            )
+        tell(recovery, journal_folder)
         self._state = state_of(recovery)
         self._letters = DeadLetters(self.folder / "dlq")
         stack.callback(self._letters.close)
@@ -251,7 +246,10 @@ class Agent:
             book=lambda: self.book,
             stopping=self._stopping,
         )
-        self._control = ControlServer(self.folder / "control.sock", self._observer.status)
+        self._retention = Retention(self.folder / "retention", config.retention, self.clock)
+        self._reports = Reports(self._observer, self._identity, self.clock, config.agent.report)
+        recorder = Recorder(self._ask, self.journal, self._ending)
+        self._control = ControlServer(self.folder / "control.sock", self._observer.status, {"record": recorder.record})
         self._control.begin()
         stack.callback(self._control.close)
         for delivery in self._deliveries:
@@ -295,7 +293,8 @@ class Agent:
             own = output.cursor()
             output.close()
             if own is not None:
-                kept = (own, kept[1] if kept is not None else {})
+                self._furthest = max(self._furthest, own)
+                kept = cursor.behind(own, kept, self.journal.first_seq)
             if kept is None:
                 # A new output starts at the end unless told otherwise; the very first run starts at the beginning.
                 at_end = section.start == "end" and not fresh and section.id not in self._state.outputs
@@ -327,6 +326,9 @@ class Agent:
         finite = self.once or all(section.type == "stdin" for section in self.config.inputs)
         while not self._stopping.is_set():
             self._observer.turn()
+            self.book.pending += self._reports.look()
+            for payload in self._retention.look(self._keeper.mark):
+                self._log.state_range("retention", payload)
             moved = self._step()
             now = self.clock.monotonic()
             self._notifier.beat(healthy=all(delivery.is_alive() for delivery in self._deliveries))
@@ -369,7 +371,8 @@ class Agent:
         book, now = self.book, self.clock.monotonic()
         fresh = len(book.pending) + sum(len(part.leaves) for part in lines)
         leaves = book.open_leaves + fresh
-        if not leaves and self._last_leaf and now - self._last_leaf >= self.config.seal.heartbeat:
+        idle = book.quiet and fresh == len(book.pending)
+        if idle and self._last_leaf and now - self._last_leaf >= self.config.seal.heartbeat:
             book.control("heartbeat", {"size": book.sealer.tree.size}, self.clock.now())
             self._keep(lines, positions, close=True)
             return bool(lines)
@@ -384,6 +387,7 @@ class Agent:
 
     def _keep(self, lines: Sequence[Lines], positions: Mapping[str, Any], *, close: bool) -> None:
         """Seal one frame, and hand it over to be kept."""
+        quiet = self.book.quiet and not any(part.leaves for part in lines)
         built = self.book.build(lines, positions, self.clock.now(), close=close, interval=self.config.seal.interval)
         meta, state, seq = built.meta, self._state, self._next_seq
         before = state.as_json()
@@ -404,7 +408,7 @@ class Agent:
         state.fold(meta)
         self._next_seq += 1
         self._keeper.keep(Sealed(meta, built.documents, before, mark))
-        if built.documents or not self._last_leaf:
+        if (built.documents and not quiet) or not self._last_leaf:
             self._last_leaf = self.clock.monotonic()
         if self._progress is not None:
             self._progress(progress(self._intake.lanes, self._deliveries))
@@ -442,6 +446,8 @@ class Agent:
             except queue.Empty:
                 return
             self._log.serve(request, self._deliveries)
+            # What it asks for stands in the next frame; without anything waiting it was done with the frame before.
+            request.frame = self._next_seq if self.book.pending else self._next_seq - 1
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -518,7 +524,8 @@ class Agent:
                 self._keep([], {}, close=True)
             self._keeper.flush()
             waiting = [d for d in self._deliveries if d.seq < self.journal.next_seq and d.is_alive()]
-            if not waiting or self.clock.monotonic() >= deadline():
+            # An output asks for a leaf before it passes the document that the leaf is about.
+            if (not waiting and self._requests.empty()) or self.clock.monotonic() >= deadline():
                 return
             if self._progress is not None:
                 self._progress(progress(self._intake.lanes, self._deliveries))

@@ -335,21 +335,34 @@ def _has(value: Any, wanted: set[str]) -> bool:
 
 
 def health_event(
-    identity: Identity, action: str, message: str, now: float, extra: Mapping[str, Any] | None = None
+    identity: Identity,
+    action: str,
+    message: str,
+    now: float,
+    extra: Mapping[str, Any] | None = None,
+    *,
+    trail: Mapping[str, Any] | None = None,
+    outcome: str | None = None,
+    name: str = "",
 ) -> Event:
-    """A document of stream `fieldtrail.health`: what happened to the agent itself."""
+    """A document of stream `fieldtrail.health`: what happened to the agent itself.
+
+    `extra`: members of `trail.origin`; `trail`: of `trail`. `name` tells documents of one action and moment apart.
+    """
     text = rfc3339(now)
     spec = mappings.actions()[action]
     event: dict[str, Any] = {
         "action": action,
         "created": text,
         "dataset": "fieldtrail.health",
-        "id": f"{identity.prefix}:{action}:{text}",
+        "id": f"{identity.prefix}:{action}:{text}" + (f":{name}" if name else ""),
         "kind": "event",
         "module": "fieldtrail",
     }
     if spec.category:
         event["category"], event["type"] = list(spec.category), list(spec.type)
+    if outcome is not None:
+        event["outcome"] = outcome
     return {
         "@timestamp": text,
         "agent": {"name": identity.name, "type": "fieldtrail", "version": identity.version},
@@ -363,6 +376,7 @@ def health_event(
             "origin": {"input": "fieldtrail", "received": text, **(extra or {})},
             "schema": 1,
             "time": {"precision": "exact"},
+            **(trail or {}),
         },
     }
 

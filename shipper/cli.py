@@ -10,8 +10,10 @@ import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
 import click
@@ -33,7 +35,7 @@ _COMMANDS = {
     "pull": ("siem", "Copy documents with their seals out of OpenSearch for offline verification."),
     "run": ("agent", "The agent: tail, normalize, seal, deliver."),
     "search": ("query", "Query the embedded store or OpenSearch."),
-    "setup": ("siem", "Install index templates in OpenSearch."),
+    "setup": ("siem", "Install templates, retention, monitors, roles and dashboards."),
     "status": ("agent", "What the running agent is doing."),
     "tap": ("agent", "Watch events go by."),
     "trace": ("query", "The history of one record: who changed what, when, from where."),
@@ -137,6 +139,27 @@ def configure_logging(*, quiet: bool = False) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
+    words = sys.argv[1:] if args is None else args
+    held = _hangups_held() if words[:1] == ["run"] else contextlib.nullcontext()
+    with held:
+        code = _run(args)
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def _hangups_held() -> Iterator[None]:
+    """Hold SIGHUP back: an agent that is still being loaded would end by it. It takes it up once it is there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        if signal.SIGHUP not in before:
+            while signal.SIGHUP in signal.sigpending():
+                signal.sigwait({signal.SIGHUP})  # it came when all was over
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(args: list[str] | None) -> int:
     try:
         code = cli.main(args=args, prog_name="fieldtrail", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -153,4 +176,4 @@ def main(args: list[str] | None = None) -> None:
         traceback.print_exc()
         click.echo("error: internal error; please report it with the lines above", err=True)
         code = 70
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

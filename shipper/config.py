@@ -68,12 +68,20 @@ class AgentSection(Model):
     state_dir: Path = Field(default_factory=_state_home)
     workers: Annotated[int, Field(ge=1, le=32)] = 1
     shutdown_grace: Seconds = 30.0
+    report: Seconds = 300.0
     # YAML 1.1 takes a bare `off` for false.
     confine: Annotated[
         Literal["auto", "off", "require"], BeforeValidator(lambda value: "off" if value is False else value)
     ] = "auto"
 
     _names = field_validator("name", "origin")(_no_space)
+
+    @field_validator("report")
+    @classmethod
+    def _now_and_then(cls, report: float) -> float:
+        if 0 < report < 1:
+            raise ValueError("at least 1s, or 0 for no reports")
+        return report
 
 
 class SealSection(Model):
@@ -91,6 +99,12 @@ class JournalSection(Model):
     max_size: Bytes = 10 * 1024**3
     segment_size: Annotated[Bytes, Field(ge=65536, le=1024**3)] = 64 * 1024**2
     when_full: Literal["wait", "drop_oldest"] = "wait"
+
+
+class RetentionSection(Model):
+    """For how many days destinations keep events: the log announces what may be gone. `retention: null`: for ever."""
+
+    days: Annotated[int, Field(ge=1, le=36_500)] = 550
 
 
 class PrivacyRule(Model):
@@ -277,6 +291,7 @@ class Config(Model):
     agent: AgentSection = Field(default_factory=AgentSection)
     seal: SealSection = SealSection()
     journal: JournalSection = JournalSection()
+    retention: RetentionSection | None = RetentionSection()
     metrics: MetricsSection | None = None
     privacy: PrivacySection | None = None
     inputs: tuple[InputSection, ...] = ()

@@ -43,9 +43,14 @@ def remarks(config: Config) -> Iterator[str]:
     for index, output in enumerate(output_sections(config)):
         where = f"outputs[{index}]"
         if isinstance(output, SyslogSection):
+            if output.format != "rfc5424":
+                yield (
+                    f"{where}: {output.format} is a translation of the sealed documents: what arrives there cannot be"
+                    " verified alone"
+                )
             if output.address.startswith("udp:"):
                 yield f"{where}: UDP loses messages without a word; what arrives there cannot be verified alone"
-            elif output.control == "none":
+            elif output.control == "none" and output.format == "rfc5424":
                 yield f"{where}: without control documents what arrives there cannot be verified alone"
             if output.transport not in {"tls", "relps"} and not _stays_here(output.address):
                 yield f"{where}: {output.transport}:// is not encrypted: anybody in between can read and change it"

@@ -1,7 +1,8 @@
-"""The running agent's control socket (`control.sock`): `status` and `tap` for the command line. Local, mode 0600.
+"""The running agent's control socket (`control.sock`), for the command line. Local, mode 0600.
 
-One JSON object per line: `{"cmd": "status"}` is answered with one object; `{"cmd": "tap", "input": ID?}` with one event
-per line until the caller goes away. A slow reader misses events of its tap, and never slows the agent.
+One JSON object per line: `{"cmd": "status"}` is answered with one object, and so is `{"cmd": "record", "value": {…}}`
+(`recorded.py`), once it is kept; `{"cmd": "tap", "input": ID?}` with one event per line until the caller goes away. A
+slow reader misses events of its tap, and never slows the agent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,15 @@ _PAUSE = 0.1
 class ControlServer(threading.Thread):
     """Serves one state folder; `taps` is what the pipeline calls for each event while somebody watches."""
 
-    def __init__(self, path: Path, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        status: Callable[[], dict[str, Any]],
+        commands: Mapping[str, Callable[[Any], dict[str, Any]]] | None = None,
+    ) -> None:
+        """`commands`: further ones by name; each is given the request's `value`, whatever that is."""
         super().__init__(name="control", daemon=True)
-        self._path, self._status = path, status
+        self._path, self._status, self._commands = path, status, dict(commands or {})
         self._queues: list[tuple[str | None, queue.Queue[Event]]] = []
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -98,9 +105,12 @@ class ControlServer(threading.Thread):
                 return
             if not isinstance(request, dict):
                 return
-            if request.get("cmd") == "status":
+            name = request.get("cmd")
+            if isinstance(name, str) and name in self._commands:
+                connection.sendall(orjson.dumps(self._commands[name](request.get("value"))) + b"\n")
+            elif name == "status":
                 connection.sendall(orjson.dumps(self._status()) + b"\n")
-            elif request.get("cmd") == "tap":
+            elif name == "tap":
                 self._stream(connection, request.get("input"))
 
     def _stream(self, connection: socket.socket, wanted: str | None) -> None:

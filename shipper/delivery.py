@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
-
-import orjson
 
 from shipper import telemetry
 from shipper.clock import Clock
+from shipper.cursors import Cursor
 from shipper.dlq import DeadLetters
 from shipper.errors import CorruptError, DiskError, FieldtrailError, UnavailableError
-from shipper.fs import RealFs, replace_sync
 from shipper.journal import Frame, Gap, Journal
 from shipper.model import CONTROL_DATASETS, Batch, Document, Documents, Output, Refusal, Run
 
@@ -53,13 +51,15 @@ def documents_of(frame: Frame) -> Documents:
     return Documents(runs_of(frame))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """What an output's thread asks of the pipeline thread: a control leaf, or a new generation."""
+    """What another thread asks of the pipeline thread: a control leaf, a new generation, or a document of our own."""
 
     kind: str
-    """`reject`, `generation`."""
+    """`reject`, `generation`, `verify`."""
     payload: Mapping[str, Any]
+    frame: int | None = None
+    """The frame with which it is done, set by the pipeline's thread; None: not served yet."""
 
 
 @dataclass(slots=True)
@@ -119,31 +119,6 @@ class _UnsureError(Exception):
     """What was delivered since the last flush may be lost: the output could not sync it."""
 
 
-class Cursor:
-    """`cursors/<output>`: the next frame to deliver and the output's own state, replaced atomically."""
-
-    def __init__(self, folder: Path, output: str) -> None:
-        self.path = folder / output
-
-    def load(self) -> tuple[int, dict[str, Any]] | None:
-        """(seq, state), or None where there is none. A torn or foreign file counts as none: frames are sent again."""
-        try:
-            value = orjson.loads(self.path.read_bytes())
-            return int(value["seq"]), dict(value["state"])
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            return 0, {}
-        except OSError as error:
-            raise DiskError(
-                "read the cursor", str(self.path), error.strerror or str(error), f"ls -l {self.path}"
-            ) from None
-
-    def save(self, seq: int, state: Mapping[str, Any]) -> None:
-        """Replace the file; raises `DiskError`."""
-        replace_sync(self.path, orjson.dumps({"v": 1, "seq": seq, "state": dict(state)}), RealFs())
-
-
 Filter = Callable[[Document], bool]
 
 
@@ -190,6 +165,8 @@ class Delivery(threading.Thread):
         self._settled: int | None = None
         """Documents kept up to the end of the last frame delivered."""
         self._flushed = _Flushed(seq, self._state, OutputCounts())
+        self._open: deque[tuple[int, Request]] = deque()
+        """What was asked for about a document, and the frame from which on the document is delivered again."""
         self._held: Frame | Gap | None = None
         self._saved_at = clock.monotonic()
         self._unsaved = False
@@ -453,14 +430,24 @@ class Delivery(threading.Thread):
             telemetry.documents_refused(output=self.output.id, count=len(indexes) or 1, kind=kind)
             for first, last in ranges(sorted(indexes)):
                 payload = {"output": self.output.id, "log": log, "from": first, "to": last, "type": kind}
-                self._ask(Request("reject", payload if name is None else {**payload, "field": name}))
+                self._ask_about_a_document("reject", payload if name is None else {**payload, "field": name})
 
     def _fork(self, documents: Sequence[Document], last: Frame, attempts: int) -> None:
         reason = "the destination holds other content under this id"
         self._put([Refusal(document, "fork", reason) for document in documents], attempts)
         self.counts.dead_lettered += len(documents)
         telemetry.fork_found(output=self.output.id, count=len(documents), first=documents[0].id)
-        self._ask(Request("generation", {"reason": "fork", "output": self.output.id, "log": last.meta["log"]}))
+        payload = {"reason": "fork", "output": self.output.id, "log": last.meta["log"]}
+        self._ask_about_a_document("generation", payload)
+
+    def _ask_about_a_document(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Ask for what explains its absence. Until that is kept no cursor passes it: after a kill it is refused anew.
+
+        An output with a place of its own in its state (`file`) refuses nothing, so that the two stay together.
+        """
+        request = Request(kind, payload)
+        self._open.append((self.seq, request))
+        self._ask(request)
 
     def _put(self, refused: Sequence[Refusal], attempts: int) -> None:
         """Keep dead letters; a disk that is full makes the output wait, since nothing may be dropped."""
@@ -482,10 +469,17 @@ class Delivery(threading.Thread):
     # -- the cursor ---------------------------------------------------------------------------------------------------
 
     def confirmed(self) -> int:
-        """The next frame that is not certainly delivered, by the destination's own word where it has one."""
+        """The next frame that is not certainly delivered, by the destination's own word where it has one.
+
+        A frame of which a document was refused is not passed before the leaf that says so is kept.
+        """
         ask = getattr(self.output, "confirmed_seq", None)
         own = ask() if ask is not None else None
-        return self.seq if own is None else min(self.seq, own)
+        kept = self._journal.next_seq
+        while self._open and (done := self._open[0][1].frame) is not None and done < kept:
+            self._open.popleft()
+        told = self._open[0][0] if self._open else self.seq
+        return min(self.seq, told) if own is None else min(self.seq, told, own)
 
     def kept(self, total: int) -> int:
         """Documents that this run has to deliver here, of `total` kept in all."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shipper import __version__, build, telemetry
+from shipper import __version__, build, recorded, telemetry
 from shipper.clock import Clock
 from shipper.config import Config
 from shipper.delivery import Delivery, Request
@@ -76,7 +76,7 @@ class Generations:
         # What was to be said about leaves of the old log is said in the new one.
         for event in book.pending if book is not None else ():
             kind, said = event["trail"].get("control"), event["trail"].get("log")
-            if book is not None and kind in {"reject", "drop"}:
+            if book is not None and kind in {"reject", "drop", "retention"}:
                 self.state_range(kind, {"log": book.sealer.log.id, **said})
         telemetry.generation_opened(
             origin=self.book.sealer.log.origin,
@@ -130,10 +130,12 @@ class Generations:
         self.book.control(kind, said, self._clock.now())
 
     def serve(self, request: Request, deliveries: Sequence[Delivery]) -> None:
-        """Do what an output's thread asks for."""
+        """Do what another thread asks for."""
         payload, sealer = request.payload, self.book.sealer
         if request.kind == "reject":
             self.state_range("reject", payload)
+        elif request.kind == "verify":
+            self.book.pending.append(recorded.event_of(payload, self._identity, self._clock.now()))
         elif payload["log"] == sealer.log.id:
             self._begin(
                 f"{payload['reason']} at output {payload['output']}",

@@ -57,7 +57,9 @@ class Keeper:
         """The frame of the newest checkpoint that is kept."""
         self.failing = ""
         """Why a frame cannot be kept now; empty while frames are kept."""
-        self._journal, self._place, self._mark = journal, place, mark
+        self.mark = mark
+        """The newest checkpoint that is kept."""
+        self._journal, self._place = journal, place
         self._stopping, self._make_room, self._patience = stopping, make_room, patience
         self._changed = threading.Condition()
         self._frame: Sealed | None = None
@@ -113,8 +115,9 @@ class Keeper:
         self._patiently(lambda: self._journal.append(frame.meta, frame.documents, snapshot=lambda: frame.state))
         self.total = frame.meta["total"]
         if frame.mark is not None:
-            mark = self._mark = Watermark(*frame.mark) if self._mark is None else self._mark.next(*frame.mark)
+            mark = Watermark(*frame.mark) if self.mark is None else self.mark.next(*frame.mark)
             self._patiently(lambda: mark.save(self._place))
+            self.mark = mark
         self.checked_seq = frame.meta["checked_seq"]
 
     def _patiently(self, write: Callable[[], object]) -> None:

@@ -79,6 +79,8 @@ class Logbook:
     """Leaf hash of leaf 0."""
     pending: list[Event] = field(default_factory=list)
     """Control and health events that go into the next frame."""
+    reports: int = 0
+    """Leaves since the last checkpoint that are the agent's reports of itself."""
 
     @classmethod
     def begin(
@@ -115,6 +117,11 @@ class Logbook:
         )
 
     @property
+    def quiet(self) -> bool:
+        """Whether nothing was sealed since the last checkpoint, nor waits, but reports, which are no work."""
+        return self.open_leaves == self.reports and all(map(_is_report, self.pending))
+
+    @property
     def open_leaves(self) -> int:
         """Leaves since the last checkpoint."""
         return len(self.sealer.open_leaves)
@@ -130,6 +137,7 @@ class Logbook:
         sources = []
         # Control leaves come first, so that genesis is leaf 0 and a start stands before what was read after it.
         for event in self.pending:
+            self.reports += _is_report(event)
             own.append(_body(event))
             _route(routes, event["data_stream"]["dataset"], 1)
         self.pending = []
@@ -198,7 +206,7 @@ class Logbook:
             agent_version=self.identity.version,
             namespace=self.identity.namespace,
         )
-        self.opened_at = None
+        self.opened_at, self.reports = None, 0
         return canonical_checkpoint(document)
 
     def state(self) -> dict[str, Any]:
@@ -215,6 +223,10 @@ class Logbook:
 def _body(event: Event) -> bytes:
     """The canonical bytes of an event of our own, whose figures (a duration of 60.0) nobody has brought into form."""
     return canonical(conform(event)[0])
+
+
+def _is_report(event: Event) -> bool:
+    return bool(event["event"]["action"] == "agent.report")
 
 
 def canonical_checkpoint(document: Event) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from shipper._auth import AuthSection, HmacSection, HttpAuthSection
-from shipper._settings import Bytes, Id, Model, Seconds
+from shipper._settings import Bytes, Id, Model, Patience, Seconds
 
 
 class TlsSection(Model):
@@ -47,7 +47,7 @@ class OpenSearchSection(OutputBase):
     auth: AuthSection = AuthSection()
     tls: TlsSection = TlsSection()
     compression: Literal["gzip", "none"] = "gzip"
-    timeout: Seconds = 30.0
+    timeout: Patience = 30.0
     batch_bytes: Annotated[Bytes, Field(ge=1000, le=90_000_000)] = 5_000_000
     concurrency: Annotated[int, Field(ge=1, le=32)] = 8
 
@@ -65,18 +65,33 @@ _PLACE = r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):\d{1,5}"
 
 
 class SyslogSection(OutputBase):
-    """RFC 5424 messages over TLS, RELP, TCP or UDP."""
+    """Messages in the format RFC 5424, CEF or LEEF over TLS, RELP, TCP or UDP.
+
+    `header` is of CEF and LEEF, `lengths` of CEF alone; these two end messages by a new line unless told otherwise.
+    """
 
     type: Literal["syslog"]
     address: Annotated[str, Field(pattern=rf"^({_SCHEME})?{_PLACE}$")]
-    format: Literal["rfc5424"] = "rfc5424"
+    format: Literal["rfc5424", "cef", "leef"] = "rfc5424"
+    header: Literal["rfc3164", "rfc5424"] = "rfc3164"
+    lengths: Literal["full", "standard"] = "full"
     framing: Literal["octet-counting", "newline"] = "octet-counting"
     control: Literal["full", "notes", "none"] = "notes"
     facility: Annotated[int, Field(ge=0, le=23)] = 13
     max_bytes: Annotated[Bytes, Field(ge=480, le=1_000_000)] | None = None
     window: Annotated[int, Field(ge=1, le=1000)] = 128
     tls: TlsSection = TlsSection()
-    timeout: Seconds = 10.0
+    timeout: Patience = 10.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_dialect(cls, given: Any) -> Any:
+        """What CEF and LEEF have otherwise: no control documents, and line ends, which their receivers count on."""
+        if not isinstance(given, dict) or given.get("format") not in {"cef", "leef"}:
+            return given
+        streams = ("tls://", "tcp://") if "://" in str(given.get("address")) else ("",)
+        framing = {"framing": "newline"} if str(given.get("address")).startswith(streams) else {}
+        return {"control": "none", **framing, **given}
 
     @field_validator("address")
     @classmethod
@@ -97,6 +112,15 @@ class SyslogSection(OutputBase):
         ):
             if name in self.model_fields_set and self.transport not in transports:
                 raise ValueError(f"{name}: only for {':// and '.join(transports)}:// addresses")
+        return self
+
+    @model_validator(mode="after")
+    def _of_its_format(self) -> SyslogSection:
+        for name, formats in (("header", ("cef", "leef")), ("lengths", ("cef",))):
+            if name in self.model_fields_set and self.format not in formats:
+                raise ValueError(f"{name}: only for format {' and '.join(formats)}")
+        if self.format != "rfc5424" and self.control != "none":
+            raise ValueError(f"control: {self.format} cannot carry what verification needs; leave it out")
         return self
 
 

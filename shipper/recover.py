@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from shipper import telemetry
 from shipper.errors import ConfigError, DiskError
 from shipper.fs import RealFs, replace_sync
 from shipper.journal import Frame, Recovery
@@ -71,6 +72,20 @@ class State:
             "lost": self.lost,
             "log": self.log,
         }
+
+
+def tell(recovery: Recovery, place: Path) -> None:
+    """Say in the log lines what was cut off or damaged in the journal at `place`."""
+    if recovery.truncated:
+        telemetry.tail_truncated(place=str(place), bytes_cut=recovery.truncated)
+    for damage in recovery.damage:
+        telemetry.journal_damaged(
+            place=str(damage.path),
+            offset=damage.offset,
+            length=damage.length,
+            first=damage.first_seq,
+            last=damage.last_seq,
+        )
 
 
 def state_of(recovery: Recovery) -> State:

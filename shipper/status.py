@@ -82,6 +82,8 @@ class Observer:
         self._started, self._began = self.clock.now(), self.clock.monotonic()
         self._turned = self._next_look = self._began
         self._waits = {source.id: Waits() for source in self.intake.inputs}
+        # By input: how many records it had when that was last looked at, and when there was first more; None: never.
+        self._read: dict[str, tuple[int, float | None]] = {source.id: (0, None) for source in self.intake.inputs}
         self._checkpoint: tuple[int, float | None] = (self.keeper.checked_seq, None)
 
     def turn(self) -> None:
@@ -92,6 +94,9 @@ class Observer:
         if now >= self._next_look:
             for source in self.intake.inputs:
                 self._waits[source.id].look(now, _streams(source))
+                read = self.intake.accounts[source.id].read
+                if read != self._read[source.id][0]:
+                    self._read[source.id] = (read, now)
             self._next_look = now + max(LOOK_EVERY, LOOK_SHARE * (self.clock.monotonic() - now))
 
     # -- health -------------------------------------------------------------------------------------------------------
@@ -177,6 +182,9 @@ class Observer:
         account, lost, streams = self.intake.accounts[source.id], self.intake.lost[source.id], _streams(source)
         behind = sum(stream["lag"] for stream in streams)
         waited = self._waits[source.id].longest(now) if behind else 0.0
+        seen, last = self._read[source.id]
+        if account.read != seen:
+            last = now
         return {
             "id": source.id,
             **account._asdict(),
@@ -186,6 +194,8 @@ class Observer:
                 "seconds": waited,
                 "events_estimated": round(behind * account.events / account.bytes) if account.bytes else None,
             },
+            # To about a second: the accounts are looked at as often as the streams.
+            "idle": None if last is None else max(0.0, now - last),
             # A loss is at least one event; how many were in the bytes nobody can tell.
             "lost": {"events": lost.losses, "bytes": lost.bytes, "unknown": lost.unknown},
             "streams": streams,

@@ -276,3 +276,8 @@ def output_begun_again(*, output: str) -> None:
     _log.warning(
         "output begun again after a sync that failed: it is given once more what was not synced", output=output
     )
+
+
+def retention_not_kept(*, cause: str) -> None:
+    """How long the log was cannot be kept or read: what is deleted by age from that time is not announced."""
+    _log.warning("length of the log not remembered, what expires from this time is not announced", cause=cause)

@@ -7,6 +7,7 @@ the index. Facts about the types: OpenSearch documentation, "Supported field typ
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import mappings
@@ -38,12 +39,21 @@ def templates(namespace: str | None = None) -> dict[str, dict[str, dict[str, Any
     parts = mappings.component_templates()
     meta = {"owner": parts.owner, "version": parts.version}
     names = {part: f"{parts.owner}-{part}" for part in (_SETTINGS, _ECS, _OWN)}
+    fields = schema.fields()
+    ecs = [replace(fields[name], lower=name in parts.lower) for name in parts.ecs]
+    # OpenSearch checks each component alone: those that name the normalizer must define it too, and what the index is
+    # sorted by stands beside its fields.
+    analysis = {key: value for key, value in sorted(parts.settings.items()) if key.startswith(_ANALYSIS)}
     bodies: dict[str, dict[str, Any]] = {
-        _SETTINGS: {"settings": dict(sorted(parts.settings.items())), "mappings": {"dynamic": False}},
-        _ECS: {"mappings": {"properties": _properties([schema.fields()[name] for name in parts.ecs])}},
-        # OpenSearch checks each component alone: the one that names the normalizer must define it too.
+        # The version stands in the mapping too, so that an index tells which templates it was made from.
+        _SETTINGS: {"settings": dict(sorted(parts.settings.items())), "mappings": {"dynamic": False, "_meta": meta}},
+        _ECS: {"settings": analysis, "mappings": {"properties": _properties(ecs)}},
         _OWN: {
-            "settings": {key: value for key, value in sorted(parts.settings.items()) if key.startswith(_ANALYSIS)},
+            "settings": {
+                **analysis,
+                "index.sort.field": list(parts.sort),
+                "index.sort.order": ["asc"] * len(parts.sort),
+            },
             "mappings": {"properties": _properties(list(mappings.trail_fields().values()))},
         },
     }

@@ -50,8 +50,9 @@ class Memory:
 class Book:
     """One generation being written; `documents` holds (id, bytes) in journal order."""
 
-    def __init__(self, origin=ORIGIN, key=KEY, start=START, *, control="full"):
+    def __init__(self, origin=ORIGIN, key=KEY, start=START, *, control="full", agent="hr-app-03", namespace="default"):
         self.origin, self.key, self.now, self.control_mode = origin, key, start, control
+        self.agent, self.namespace = agent, namespace
         self.log = log_id(origin)
         self.tree = Tree()
         self.leaves, self.documents = [], []
@@ -79,8 +80,9 @@ class Book:
                 payload,
                 time=rfc3339(self.now),
                 log=self.log,
-                agent_name="hr-app-03",
+                agent_name=self.agent,
                 agent_version="0.1.0",
+                namespace=self.namespace,
             )
         )
 
@@ -125,8 +127,9 @@ class Book:
                 "leaves": self.leaves if self.control_mode == "full" else None,
                 "frontier": self.frontier,
                 "time": rfc3339(self.now),
-                "agent_name": "hr-app-03",
+                "agent_name": self.agent,
                 "agent_version": "0.1.0",
+                "namespace": self.namespace,
                 **changes,
             }
         )

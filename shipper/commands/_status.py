@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from shipper.amounts import size, span
 from shipper.commands._common import plain, safe
 from shipper.model import KEPT_PARTS, READ_PARTS
 
@@ -35,25 +36,6 @@ def rates(before: Status | None, now: Status) -> Rates:
         for item in now[table]:
             found[f"{table}/{item['id']}"] = (item[name] - earlier.get(item["id"], 0)) / seconds
     return found
-
-
-def size(octets: float) -> str:
-    """Bytes for people: `0 B`, `12.3 kB`, `1.2 GB`."""
-    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if octets >= length:
-            return f"{octets / length:,.1f} {unit}"
-    return f"{octets:.0f} B"
-
-
-def span(seconds: float) -> str:
-    """A duration for people: `0.3 s`, `42 s`, `12 min`, `3 h 12 min`, `4 d 3 h`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 def headlines(status: Status) -> Iterator[tuple[str, bool]]:

@@ -13,7 +13,7 @@ import click
 from shipper.commands._common import config_option, configuration, json_option, print_json, safe, table
 from shipper.commands._opensearch import Connection, opensearch_options
 from shipper.config import Config
-from shipper.errors import ConfigError, UsageError
+from shipper.errors import ConfigError, UnavailableError, UsageError
 
 # -- verify ------------------------------------------------------------------------------------------------------------
 
@@ -31,6 +31,7 @@ from shipper.errors import ConfigError, UsageError
 @click.option("--until", metavar="DATE", help="End of the period.")
 @click.option("--max-age", metavar="DURATION", help="STALE if the newest checkpoint is older (60s, 2h).")
 @click.option("--report", "report_path", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a report.")
+@click.option("--record", is_flag=True, help="Have the running agent seal the result.")
 @config_option
 @opensearch_options
 @json_option
@@ -44,6 +45,7 @@ def verify(
     until: str | None,
     max_age: str | None,
     report_path: Path | None,
+    record: bool,  # noqa: FBT001 - click passes flags so
     config_path: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags so
     words: tuple[str, ...],
@@ -52,9 +54,12 @@ def verify(
     """Check what is stored against what was sealed; exit 0 if it holds, 1 if not.
 
     One finding a line. `verify event ID` checks one document and prints its inclusion proof; `verify consistency A B`
-    checks that the log of A leaves is the beginning of the log of B leaves.
+    checks that the log of A leaves is the beginning of the log of B leaves. With `--record` the running agent writes
+    the result into its log: who verifies shows that it was done.
     """
     config, _ = configuration(config_path)
+    if record and words[:1] in {("event",), ("consistency",)}:
+        raise UsageError("verify", words[0], "only the whole is recorded", "fieldtrail verify --record")
     files = ndjson + (words if ndjson and words[:1] not in {("event",), ("consistency",)} else ())
     with _source(config, connection, store=store, files=files, journal=journal) as source:
         if words and words[0] == "event":
@@ -71,6 +76,7 @@ def verify(
                 period=(since, until),
                 max_age=max_age,
                 report_path=report_path,
+                kind=_kind(connection, files, journal=journal) if record else None,
                 as_json=as_json,
             )
 
@@ -108,8 +114,10 @@ def _verify_all(
     period: tuple[str | None, str | None],
     max_age: str | None,
     report_path: Path | None,
+    kind: str | None,
     as_json: bool,
 ) -> None:
+    """`kind`: of the source, for the agent's log; None: the result is not recorded."""
     import time
 
     from shipper._settings import seconds
@@ -149,7 +157,25 @@ def _verify_all(
     else:
         for line in report.lines():
             click.echo(line)
+    if kind is not None:
+        from shipper.recorded import record, result_of
+
+        try:
+            record(config.agent.state_dir, result_of(report, kind, since, until))
+        except UnavailableError as error:
+            if not report.exit_code:
+                raise
+            click.echo(error.render(), err=True)  # what was found says more than that nobody could be told
+        else:
+            click.echo(f"recorded in the log of {safe(config.agent.name)}", err=True)
     sys.exit(report.exit_code)
+
+
+def _kind(connection: dict[str, Any], files: tuple[str, ...], *, journal: bool) -> str:
+    """The source that `_source` takes."""
+    if Connection.of(connection) is not None:
+        return "opensearch"
+    return "ndjson" if files else "journal" if journal else "store"
 
 
 @contextlib.contextmanager

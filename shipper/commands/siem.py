@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -15,13 +16,22 @@ import orjson
 from shipper.clock import SystemClock
 from shipper.commands._common import config_option, configuration, json_option, print_json, safe
 from shipper.commands._opensearch import Connection, opensearch_options
-from shipper.errors import DiskError, UsageError
+from shipper.errors import DiskError, UnavailableError, UsageError
 from shipper.output_sections import OpenSearchSection
+from shipper.siem.install import INSTALLED, LEFT_OUT, NEWER, UPDATED, Step
+from shipper.siem.policies import ATTACHED
+from shipper.siem.streams import ROLLED_OVER
 
 if TYPE_CHECKING:
+    from shipper.config import Config
     from shipper.outputs._opensearch_client import Client
+    from shipper.siem.install import Part
+    from shipper.siem.setup import Wanted
 
-_KINDS = {"component_templates": "_component_template", "index_templates": "_index_template"}
+_FILE_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+_IMPORTED = "imported"
+_DONE = {INSTALLED, UPDATED, ATTACHED, ROLLED_OVER, _IMPORTED}
+"""Results that a dry run only announces."""
 
 
 def _target_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +50,15 @@ def _target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_namespace_option = click.option("--namespace", metavar="NAME", help="For this namespace alone instead of all.")
+_days_option = click.option(
+    "--retention-days", "days", type=int, metavar="N", help="Delete events N days after their rollover; 0: never."
+)
+_folder_option = click.option(
+    "--dir", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write files instead."
+)
+
+
 def _client(url: str, options: Mapping[str, Any]) -> Client:
     from shipper.outputs._opensearch_client import client_for
 
@@ -49,53 +68,162 @@ def _client(url: str, options: Mapping[str, Any]) -> Client:
 # -- setup -------------------------------------------------------------------------------------------------------------
 
 
-class Step(NamedTuple):
-    """What became of one template: `installed`, `updated`, `unchanged`, or `newer` (left as it is)."""
-
-    kind: str
-    name: str
-    result: str
-
-
 @click.command(
     epilog="Example: fieldtrail setup --opensearch https://search.example:9200 --user admin --password-file pw"
 )
 @config_option
 @_target_options
-@click.option("--namespace", metavar="NAME", help="Templates for this namespace alone instead of all.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@_namespace_option
+@click.option("--rollover", is_flag=True, help="Data streams take new templates now, not at their next rollover.")
+@_days_option
+@click.option("--no-retention", is_flag=True, help="Leave the retention policies out.")
+@click.option("--monitors", is_flag=True, help="Alerting monitors too, for the trail itself and for alerts.")
+@click.option("--notify", metavar="KIND=WHERE", help="Monitors send: webhook=@FILE, slack=@FILE, email=SENDER:ADDRESS.")
+@click.option("--security", is_flag=True, help="Roles too, for who writes, reads, verifies and sets up.")
+@click.option("--grant", "grants", multiple=True, metavar="ROLE=USER", help="Give a role, e.g. writer=fieldtrail.")
+@click.option("--dashboards", metavar="URL", help="Import dashboards, e.g. into https://dashboards.example:5601.")
+@click.option("--tenant", metavar="NAME", help="Tenant of the security plugin to import into.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and what would differ.")
 @json_option
 def setup(
-    *, config_path: Path | None, url: str | None, namespace: str | None, dry_run: bool, as_json: bool, **options: Any
+    *,
+    config_path: Path | None,
+    url: str | None,
+    namespace: str | None,
+    rollover: bool,
+    days: int | None,
+    no_retention: bool,
+    monitors: bool,
+    notify: str | None,
+    security: bool,
+    grants: tuple[str, ...],
+    dashboards: str | None,
+    tenant: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Install the component and index templates in OpenSearch; done twice, it changes nothing."""
-    steps: list[dict[str, Any]] = []
-    for client in _targets(config_path, url, options):
-        with contextlib.closing(client):
-            for step in install(client, namespace, dry_run=dry_run):
-                steps.append({"opensearch": client.place, **step._asdict()})
-                if not as_json:
-                    click.echo(f"{_words(step.result, dry_run=dry_run)}: {step.kind.replace('_', ' ')} {step.name}")
-    if as_json:
-        print_json(steps)
-    if any(step["result"] == "updated" for step in steps) and not dry_run:
-        click.echo("existing data streams take new templates at their next rollover", err=True)
+    """Install templates, retention policies and what else is asked for; done twice, it changes nothing.
+
+    Retention: --retention-days, else what the configuration says, else as it is there, else 550 days. --dashboards
+    without -c, --opensearch and anything else to install imports dashboards alone.
+    """
+    from shipper.siem.channels import channel_of
+    from shipper.siem.setup import Wanted
+
+    _together("--notify", notify is not None, "--monitors", present=monitors)
+    _together("--grant", bool(grants), "--security", present=security)
+    _together("--tenant", tenant is not None, "--dashboards", present=dashboards is not None)
+    if days is not None and no_retention:
+        raise UsageError("read options", "", "--retention-days and --no-retention exclude each other", "give one")
+    wanted = Wanted(
+        namespace=namespace,
+        days=days,
+        retention=not no_retention,
+        rollover=rollover,
+        monitors=monitors,
+        channel=None if notify is None else channel_of(notify),
+        security=security,
+        grants=grants,
+    )
+    run = _Setup(dict(_asked(wanted)), dry_run=dry_run, as_json=as_json)
+    if dashboards is None or url or config_path or days is not None or rollover or monitors or security:
+        apart = dashboards is not None and url is None  # then the account is that of Dashboards
+        for client, wish in _targets(config_path, url, {} if apart else options, wanted):
+            with contextlib.closing(client):
+                run.install(client, wish)
+    if dashboards is not None:
+        run.import_into(dashboards, namespace, tenant, options)
+    run.end()
 
 
-def _words(result: str, *, dry_run: bool) -> str:
-    if dry_run and result in {"installed", "updated"}:
-        return f"would be {result}"
-    return "newer, left as it is" if result == "newer" else result
+def _together(flag: str, given: bool, other: str, *, present: bool) -> None:  # noqa: FBT001 -- read as a sentence
+    if given and not present:
+        raise UsageError("read options", flag, f"goes with {other} only", f"fieldtrail setup {other} {flag} ...")
 
 
-def _targets(config_path: Path | None, url: str | None, options: Mapping[str, Any]) -> Iterator[Client]:
-    """The client of `--opensearch`, else one for each such output of the configuration."""
+class _Setup:
+    """What one run of `setup` did, as it is told and as it ends."""
+
+    def __init__(self, asked: Mapping[str, str], *, dry_run: bool, as_json: bool) -> None:
+        """`asked`: kind -> the option that asks for it by name, so that leaving it out is an error."""
+        self._asked, self._dry_run, self._as_json = asked, dry_run, as_json
+        self._lines: list[dict[str, Any]] = []
+        self._lacking: list[tuple[str, str]] = []
+        self._rejected = False
+
+    def install(self, client: Client, wanted: Wanted) -> None:
+        """Everything but dashboards into one cluster."""
+        from shipper.siem.setup import set_up
+
+        for step in set_up(client, wanted, now=SystemClock().now(), dry_run=self._dry_run):
+            self._tell("opensearch", client.place, step)
+            if step.kind in self._asked and step.result.startswith(LEFT_OUT):
+                self._lacking.append((self._asked[step.kind], client.place))
+
+    def import_into(self, url: str, namespace: str | None, tenant: str | None, options: Mapping[str, Any]) -> None:
+        """The saved objects into Dashboards; each that it refuses is told, and makes the exit code 1."""
+        from shipper.siem.dashboards import ndjson
+        from shipper.siem.importing import import_saved_objects
+
+        objects = ndjson(namespace)
+        if self._dry_run:
+            lines = objects.count(b"\n")
+            self._tell("dashboards", url, Step("saved objects", f"{lines} of them", _IMPORTED))
+            return
+        made = import_saved_objects(url, objects, tenant=tenant, **options)
+        self._tell("dashboards", url, Step("saved objects", f"{made.taken} of them", _IMPORTED))
+        for one in made.rejected:
+            self._rejected = True
+            self._tell("dashboards", url, Step(one.type, one.id, f"rejected: {one.error}"))
+
+    def _tell(self, what: str, place: str, step: Step) -> None:
+        self._lines.append({what: place, **step._asdict()})
+        if self._as_json:
+            return
+        result = step.result
+        if result == NEWER:
+            result = "newer, left as it is"
+        elif self._dry_run and result in _DONE:
+            result = f"would be {result}"
+        click.echo(f"{safe(result)}: {step.kind} {safe(step.name)}")
+        for line in step.difference:
+            click.echo(f"    {safe(line)}")
+
+    def end(self) -> None:
+        """The JSON where it is wanted, then how it went."""
+        if self._as_json:
+            print_json(self._lines)
+        if self._lacking:
+            flag, place = self._lacking[0]
+            hint = f"install the plugin on every node, or leave {flag} out"
+            raise UnavailableError("setup", place, f"what {flag} asks for was left out", hint)
+        if self._rejected:
+            sys.exit(1)
+
+
+def _asked(wanted: Wanted) -> Iterator[tuple[str, str]]:
+    """Kind and option of what the command line asks for by name."""
+    if wanted.days is not None:
+        yield "retention policy", "--retention-days"
+    if wanted.monitors:
+        yield "monitor", "--monitors"
+    if wanted.channel is not None:
+        yield "notification channel", "--notify"
+    if wanted.security:
+        yield "role", "--security"
+
+
+def _targets(
+    config_path: Path | None, url: str | None, options: Mapping[str, Any], wanted: Wanted
+) -> Iterator[tuple[Client, Wanted]]:
+    """The client of `--opensearch`, else one for each such output of the configuration, whose retention counts."""
     from shipper.outputs._opensearch_client import client_of
 
     if url is not None:
         if config_path is not None:
             raise UsageError("read options", "", "-c and --opensearch exclude each other", "give one of them")
-        yield _client(url, options)
+        yield _client(url, options), wanted
         return
     given = [name for name, value in options.items() if value is not None]
     if given:
@@ -108,53 +236,24 @@ def _targets(config_path: Path | None, url: str | None, options: Mapping[str, An
     if not sections:
         hint = "fieldtrail setup --opensearch https://search.example:9200"
         raise UsageError("setup", place, "no output of type opensearch", hint)
+    wanted = _of_configuration(config, place, wanted)
     for section in sections:
-        yield client_of(section)
+        yield client_of(section), wanted
 
 
-def install(client: Client, namespace: str | None = None, *, dry_run: bool = False) -> Iterator[Step]:
-    """Put each template that is not there as it should be; a newer version is left alone. `UnavailableError`."""
-    from shipper.templates import templates
-
-    for group, bodies in templates(namespace).items():
-        kind = group.removesuffix("s")
-        for name, body in bodies.items():
-            path = f"/{_KINDS[group]}/{name}"
-            answer = client.ask(f"read {name}", "GET", path, absent=True)
-            found = answer[group][0][kind] if answer and answer.get(group) else None
-            if found is not None and _normal(found) == _normal(body):
-                yield Step(kind, name, "unchanged")
-                continue
-            if found is not None and isinstance(found.get("version"), int) and found["version"] > body["version"]:
-                yield Step(kind, name, "newer")
-                continue
-            if not dry_run:
-                client.ask(f"install {name}", "PUT", path, body=body)
-            yield Step(kind, name, "installed" if found is None else "updated")
-
-
-def _normal(template: Mapping[str, Any]) -> dict[str, Any]:
-    """A template without the ways in which a server writes the same one: nested settings, numbers as text."""
-    out = {name: value for name, value in template.items() if name not in {"template", "data_stream"}}
-    inner = template.get("template", {})
-    out["settings"] = dict(_flat(inner.get("settings", {}), ""))
-    # An empty mapping and none are the same.
-    out["mappings"] = inner.get("mappings") or {}
-    out["data_stream"] = "data_stream" in template
-    return out
-
-
-def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _flat(item, f"{path}.{name}" if path else str(name))
-    else:
-        name = path if path.startswith("index.") else f"index.{path}"
-        yield name, [str(item) for item in value] if isinstance(value, list) else _setting(value)
-
-
-def _setting(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _of_configuration(config: Config, place: str, wanted: Wanted) -> Wanted:
+    """With the retention that this configuration has the agent announce; `UsageError` for a shorter one."""
+    announced = config.retention.days if config.retention is not None else 0
+    if wanted.days:
+        if announced == 0 or wanted.days < announced:
+            cause = f"shorter than retention.days of {place} ({announced or 'for ever'}), which the agent announces"
+            raise UsageError(
+                "read options", f"--retention-days {wanted.days}", cause, f"retention: {{days: {wanted.days}}}"
+            )
+        return wanted
+    if wanted.days is None and "retention" in config.model_fields_set:
+        return replace(wanted, days=announced)
+    return replace(wanted, at_least=announced)
 
 
 # -- export ------------------------------------------------------------------------------------------------------------
@@ -166,26 +265,82 @@ def export() -> None:
 
 
 @export.command("templates", epilog="Example: fieldtrail export templates | head -1")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write files instead.")
-@click.option("--namespace", metavar="NAME", help="Templates for this namespace alone instead of all.")
+@_folder_option
+@_namespace_option
 def export_templates(folder: Path | None, namespace: str | None) -> None:
     """The component and index templates: one JSON object a line, or a file each, in the order to install them."""
-    from shipper.templates import templates
+    from shipper.siem.templates import template_parts
 
-    for group, bodies in templates(namespace).items():
-        for name, body in bodies.items():
+    _print_parts(template_parts(namespace), folder)
+
+
+@export.command("policies", epilog="Example: fieldtrail export policies --retention-days 400 --dir policies/")
+@_folder_option
+@_namespace_option
+@_days_option
+def export_policies(folder: Path | None, namespace: str | None, days: int | None) -> None:
+    """The retention policies of Index State Management: one JSON object a line, or a file each."""
+    import mappings
+    from shipper.siem.policies import policy_parts
+
+    _print_parts(policy_parts(mappings.retention_policies().default_days if days is None else days, namespace), folder)
+
+
+@export.command("monitors", epilog="Example: fieldtrail export monitors --dir monitors/")
+@_folder_option
+@click.option("--no-actions", is_flag=True, help="Without the messages to the notification channel fieldtrail.")
+def export_monitors(*, folder: Path | None, no_actions: bool) -> None:
+    """The monitors of the Alerting plugin: one JSON object a line, or a file each."""
+    from shipper.siem.monitors import monitor_parts
+
+    _print_parts(monitor_parts(channel=not no_actions), folder)
+
+
+@export.command("security", epilog="Example: fieldtrail export security --dir security/")
+@_folder_option
+def export_security(folder: Path | None) -> None:
+    """The roles of the security plugin: one JSON object a line, or a file each."""
+    from shipper.siem.roles import role_parts
+
+    _print_parts(role_parts(), folder)
+
+
+@export.command("dashboards", epilog="Example: fieldtrail export dashboards --file fieldtrail.ndjson")
+@click.option(
+    "--file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write this file instead."
+)
+@_namespace_option
+def export_dashboards(file: Path | None, namespace: str | None) -> None:
+    """The saved objects of OpenSearch Dashboards as NDJSON, to import under Dashboards Management."""
+    from shipper.siem.dashboards import ndjson
+
+    if file is None:
+        sys.stdout.buffer.write(ndjson(namespace))
+        sys.stdout.flush()
+    else:
+        _write(file, ndjson(namespace))
+
+
+def _print_parts(parts: Iterable[Part], folder: Path | None) -> None:
+    """`{"path": …, "body": …}` a line, or with `folder` `<folder>/<kind>s/<name>.json` with the body alone."""
+    for part in parts:
+        for name, body in part.bodies.items():
             if folder is None:
-                line = {"path": f"/{_KINDS[group]}/{name}", "body": body}
+                line = {"path": part.kind.path(name), "body": body}
                 sys.stdout.buffer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
                 continue
-            path = folder / group / f"{name}.json"
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-            except OSError as error:
-                raise DiskError("write template", str(path), error.strerror or str(error), f"ls -ld {folder}") from None
-            click.echo(str(path))
+            group = "policies" if part.kind.label.endswith("policy") else part.kind.label.replace(" ", "_") + "s"
+            _write(folder / group / f"{name}.json", orjson.dumps(body, option=_FILE_OPTIONS))
     sys.stdout.flush()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise DiskError("write", str(path), error.strerror or str(error), f"ls -ld {path.parent}") from None
+    click.echo(str(path))
 
 
 # -- pull --------------------------------------------------------------------------------------------------------------

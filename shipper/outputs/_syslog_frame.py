@@ -1,4 +1,4 @@
-"""Shipped documents as RFC 5424 messages, and their framing on a stream. Pure.
+"""Shipped documents as syslog messages, and their framing on a stream. Pure.
 
     <PRI>1 TIMESTAMP HOSTNAME fieldtrail - MSGID [seal@32473 i="88121" log="9f2c61d0aa01b3e7" n="…"] {"@timestamp":…}
 
@@ -7,6 +7,9 @@ verify --ndjson`. No byte order mark stands before it, although RFC 5424 section
 make every MSG invalid JSON (RFC 8259 section 8.1), and receivers hand it on as part of the text. The structured data
 repeats the seal for search; 32473 is the enterprise number that RFC 5612 sets aside for examples, and a receiver must
 not take it for a registered vendor.
+
+Of CEF and LEEF the text stands where the document would. Most that read these expect the older header of RFC 3164
+(`<PRI>Feb  3 10:30:00 HOSTNAME CEF:0|…`), whose time has no year and no zone: it is UTC, and the message holds its own.
 """
 
 from __future__ import annotations
@@ -17,9 +20,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from shipper.model import CONTROL_DATASETS, Document, Refusal
+from shipper.outputs._cef import Cef
+from shipper.outputs._dialect import moment
+from shipper.outputs._leef import Leef
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from shipper.model import Event
+    from shipper.output_sections import SyslogSection
 
 ENTERPRISE = 32473
 LARGEST = 65_536
@@ -27,6 +36,7 @@ LARGEST = 65_536
 _INFORMATIONAL, _WARNING = 6, 4
 # RFC 5424 section 6.2.3: at most six digits of a fraction, no leap second, `T` and `Z` in upper case.
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NOT_PRINTABLE = re.compile(r"[^!-~]")
 
 
@@ -56,12 +66,25 @@ def message(document: Document, *, facility: int, hostname: str, notes: bool) ->
     data = document.data
     if notes and document.dataset == "fieldtrail.checkpoint":
         data = without_leaves(event)
+    return rfc5424_header(document, event, facility, hostname).encode("ascii", "replace") + data
+
+
+def rfc5424_header(document: Document, event: Event, facility: int, hostname: str) -> str:
+    """What stands before MSG, up to the blank (RFC 5424 section 6)."""
     stamp = event.get("@timestamp")
     when = stamp if isinstance(stamp, str) and _TIMESTAMP.fullmatch(stamp) else "-"
     priority = facility * 8 + severity(event)
     kind, structured = header_value(document.dataset, 32), _structured(document, event)
-    head = f"<{priority}>1 {when} {hostname} fieldtrail - {kind} {structured} "
-    return head.encode("ascii", "replace") + data
+    return f"<{priority}>1 {when} {hostname} fieldtrail - {kind} {structured} "
+
+
+def rfc3164_header(document: Document, event: Event, facility: int, hostname: str) -> str:
+    """What stands before the text, up to the blank (RFC 3164 section 4.1), the time in UTC; no TAG."""
+    del document
+    when, priority = moment(event.get("@timestamp")), facility * 8 + severity(event)
+    if when is None:  # without a time the receiver's own counts (section 4.3.2)
+        return f"<{priority}>"
+    return f"<{priority}>{_MONTHS[when.month - 1]} {when.day:2d} {when:%H:%M:%S} {hostname} "
 
 
 def _structured(document: Document, event: dict[str, Any]) -> str:
@@ -89,13 +112,19 @@ def without_leaves(checkpoint: dict[str, Any]) -> bytes:
 class Messages:
     """Documents as the messages of one receiver.
 
-    `hostname` is any text; `control` and `limit` (bytes of a message without its framing) are those of the
-    configuration.
+    `hostname` is any text; `limit`: bytes of a message without its framing. Format, header, facility and which control
+    documents go are those of the section.
     """
 
-    def __init__(self, *, facility: int, hostname: str, control: str, limit: int) -> None:
-        self._facility, self._control, self._limit = facility, control, limit
+    def __init__(self, section: SyslogSection, *, hostname: str, limit: int) -> None:
+        self._facility, self._control, self._limit = section.facility, section.control, limit
         self._hostname = header_value(hostname, 255)
+        self._dialect: Callable[[Event], str] | None = None
+        if section.format == "cef":
+            self._dialect = Cef(standard=section.lengths == "standard")
+        elif section.format == "leef":
+            self._dialect = Leef()
+        self._header = rfc3164_header if section.header == "rfc3164" else rfc5424_header
 
     def of(self, documents: Sequence[Document]) -> tuple[list[tuple[Document, bytes]], list[Refusal]]:
         """The messages to send, in order, and what is too long; control documents not wanted are in neither."""
@@ -113,6 +142,10 @@ class Messages:
         return messages, refused
 
     def _message(self, document: Document) -> bytes:
+        if self._dialect is not None:
+            event = orjson.loads(document.data)
+            event["_id"] = document.id
+            return (self._header(document, event, self._facility, self._hostname) + self._dialect(event)).encode()
         full = self._control == "full"
         text = message(document, facility=self._facility, hostname=self._hostname, notes=not full)
         if full and len(text) > self._limit and document.dataset == "fieldtrail.checkpoint":

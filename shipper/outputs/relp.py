@@ -46,12 +46,8 @@ class RelpOutput:
     ) -> None:
         self.id = section.id
         self._target = Target(section)
-        self._messages = frame.Messages(
-            facility=section.facility,
-            hostname=hostname,
-            control=section.control,
-            limit=section.max_bytes or frame.LARGEST,
-        )
+        limit = section.max_bytes or frame.LARGEST
+        self._messages = frame.Messages(section, hostname=hostname, limit=limit)
         self._timeout, self._window, self._monotonic = section.timeout, section.window, monotonic
         self._session: Session | None = None
         self._longest = 0

@@ -47,12 +47,8 @@ class SyslogOutput:
         self._target = Target(section)
         self._framed = frame.octet_counted if section.framing == "octet-counting" else frame.newline_ended
         self._udp = self._target.transport == "udp"
-        self._messages = frame.Messages(
-            facility=section.facility,
-            hostname=hostname,
-            control=section.control,
-            limit=section.max_bytes or (LARGEST_DATAGRAM if self._udp else frame.LARGEST),
-        )
+        limit = section.max_bytes or (LARGEST_DATAGRAM if self._udp else frame.LARGEST)
+        self._messages = frame.Messages(section, hostname=hostname, limit=limit)
         self._timeout = section.timeout
         self._monotonic = monotonic
         self._stream: Stream | None = None

@@ -87,7 +87,7 @@ class Excuses:
             if statement.kind in _RANGES and payload.get("log", log.id) == log.id:
                 if low is not None and high is not None:
                     self._by_cause[_RANGES[statement.kind]].add(low, high + 1)
-            elif statement.kind == "retention":
+            elif statement.kind == "retention" and payload.get("log", log.id) == log.id:
                 self._by_cause["expired"].add(0, _index(payload.get("below")) or 0)
             elif statement.kind == "batch":
                 interval = payload.get("interval")
@@ -100,12 +100,16 @@ class Excuses:
                 filtered_from = statement.i if drops else -1
         if filtered_from >= 0:
             self._by_cause["filtered"].add(filtered_from, log.size)
-        # A document of this log may be refused or dropped after a new generation has begun, which then says so.
+        # A document of this log may be refused, dropped or expire after a new generation has begun, which then says so.
         for other in ledger.logs.values():
-            for statement in ledger.statements(other, "reject", "drop") if other is not log else ():
+            for statement in ledger.statements(other, *_RANGES, "retention") if other is not log else ():
                 payload = loads(statement.payload)
+                if payload.get("log") != log.id:
+                    continue
                 low, high = _index(payload.get("from")), _index(payload.get("to"))
-                if payload.get("log") == log.id and low is not None and high is not None:
+                if statement.kind == "retention":
+                    self._by_cause["expired"].add(0, _index(payload.get("below")) or 0)
+                elif low is not None and high is not None:
                     self._by_cause[_RANGES[statement.kind]].add(low, high + 1)
 
     def split(self, low: int, high: int) -> Iterator[tuple[int, int, str]]:

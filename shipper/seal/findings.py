@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 KINDS: Final = (
@@ -46,11 +46,21 @@ class Finding:
     cause: str = ""
     what: str = ""
     detail: str = ""
+    among: int = 0
+    """Documents that it speaks of, where that is not all of `first`..`last`; 0: it is."""
 
     @property
     def count(self) -> int:
         """Documents it speaks of."""
-        return self.last - self.first + 1 if self.first >= 0 else 1
+        return self.among or (self.last - self.first + 1 if self.first >= 0 else 1)
+
+    def joined(self, after: Finding) -> Finding:
+        """This and one that follows it in one line, where single documents stand between them (control leaves)."""
+        count = self.count + after.count
+        if count == after.last - self.first + 1:
+            return replace(self, last=after.last)
+        detail = f"{count:,} documents; what lies between them is here or named apart"
+        return replace(self, last=after.last, among=count, detail=detail)
 
     @property
     def fails(self) -> bool:
@@ -77,6 +87,8 @@ class Finding:
         members: dict[str, Any] = {"kind": self.kind, "fails": self.fails}
         if self.first >= 0:
             members |= {"first": self.first, "last": self.last}
+        if self.among:
+            members["documents"] = self.among
         for name in ("log", "cause", "what", "detail"):
             if getattr(self, name):
                 members[name] = printable(getattr(self, name), 400)

@@ -301,10 +301,17 @@ class _Run:
         for suspect in self.ledger.suspects(log.id, "position < 0 OR position = i"):
             if suspect.i < log.size:
                 log.claimed.set(suspect.i)
+        expired: Finding | None = None
         for start, end in log.seen.clear_runs(period.low, period.high):
             for low, high in log.claimed.clear_runs(start, end):
                 for a, b, cause in excuses.split(low, high):
-                    self.findings.add(Finding("MISSING", log.id, a, b - 1, cause=cause or UNEXPLAINED))
+                    found = Finding("MISSING", log.id, a, b - 1, cause=cause or UNEXPLAINED)
+                    if cause == "expired":
+                        expired = found if expired is None else expired.joined(found)
+                    else:
+                        self.findings.add(found)
+        if expired is not None:
+            self.findings.add(expired)
 
     def _newest_seen(self, log: Log, newest: str) -> float | None:
         """The latest moment that the log's own documents speak of."""

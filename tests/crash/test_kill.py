@@ -174,11 +174,12 @@ def test_a_hundred_thousand_lines_survive_twenty_kills_on_every_output(place, re
     ]
     namespace = f"kill{seed}"
     if opensearch is not None:
-        from shipper.commands.siem import install
         from shipper.outputs._opensearch_client import Client
+        from shipper.siem.install import install
+        from shipper.siem.templates import template_parts
 
         with contextlib.closing(Client([opensearch.url])) as client:
-            list(install(client))
+            list(install(client, template_parts()))
         outputs.append({"id": "siem", "type": "opensearch", "hosts": [opensearch.url]})
     place.write(
         agent={"namespace": namespace},

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.components import absent
-from tests.integration.opensearch import server
+from tests.integration.opensearch import distribution, server
+from tests.integration.opensearch.secure import SecureServer
 
 
 @pytest.fixture(scope="session")
@@ -54,11 +55,26 @@ def namespace(ask):
 @pytest.fixture
 def templates(opensearch):
     """Our index templates, installed."""
-    from shipper.commands.siem import install
     from shipper.outputs._opensearch_client import Client
+    from shipper.siem.install import install
+    from shipper.siem.templates import template_parts
 
     client = Client([opensearch.url])
     try:
-        return list(install(client))
+        return list(install(client, template_parts()))
     finally:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def secure_opensearch(tmp_path_factory):
+    """A running OpenSearch with its security plugin (`SecureServer`), that knows only `admin`: for slow tests.
+
+    It holds what is under the namespace `immutable` to be that.
+    """
+    if reason := distribution.missing():
+        absent(reason)
+    immutable = "plugins.security.compliance.immutable_indices"
+    settings = {f"{immutable}.0": "logs-fieldtrail.*-immutable", f"{immutable}.1": ".ds-logs-fieldtrail.*-immutable-*"}
+    with SecureServer(tmp_path_factory.mktemp("secure"), settings=settings) as running:
+        yield running

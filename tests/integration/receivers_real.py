@@ -73,15 +73,16 @@ def issue(folder, server=("127.0.0.1", "soc.example.test"), **dates):
 
 
 class Lab:
-    """Receivers and outputs of one test; all are stopped and closed in the end."""
+    """Receivers and outputs of one test; all are stopped and closed in the end. `receivers`: instead of RECEIVERS."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, receivers=None):
         self.folder, self.pki = folder, issue(folder / "pki")
+        self._receivers = receivers
         self._started, self._outputs = [], []
 
     def start(self, name, transport, **options):
         """A running receiver."""
-        receiver = RECEIVERS[name](self.folder, transport, options.pop("pki", self.pki), **options)
+        receiver = (self._receivers or RECEIVERS)[name](self.folder, transport, options.pop("pki", self.pki), **options)
         self._started.append(receiver)
         return receiver.start()
 

