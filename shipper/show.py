@@ -67,11 +67,17 @@ def print_events(events: Iterable[Event], out: TextIO, *, as_json: bool) -> int:
             _joined(_first(event, "source.ip"), _first(event, "trail.interface")),
             _first(event, "event.action"),
             _first(event, "trail.object.key"),
-            _first(event, "message", "event.original"),
+            _said(event),
         )
     if count:
         _console(out).print(table)
     return count
+
+
+def _said(event: Event) -> str | None:
+    """The event's sentence, and how much left by an export, which no sentence says."""
+    rows = _first(event, "trail.export.rows")
+    return _joined(_first(event, "message", "event.original"), None if rows is None else f"[{rows} rows]")
 
 
 def print_versions(versions: Sequence[Version], target: Target, out: TextIO, *, as_json: bool) -> None:

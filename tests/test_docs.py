@@ -88,6 +88,10 @@ ANSWERS = {
     "fieldtrail pull --opensearch https://search.acme.example:9200 > copy.ndjson && "
     "fieldtrail verify --ndjson copy.ndjson --trust trust.json": 69,
     "fieldtrail verify event <_id> --store": None,  # tests/e2e/test_cli.py, with a real id
+    "fieldtrail verify --store --record": None,  # tests/e2e/test_own_documents.py, with a running agent
+    "fieldtrail run --once -c fieldtrail.yaml": None,  # tests/e2e/test_analysts_minute.py
+    "fieldtrail search 'trail.change.field:salary' --opensearch https://search.acme.example:9200": 69,
+    "fieldtrail trace django:employee/7711 --field salary --opensearch https://search.acme.example:9200": 69,
 }
 """Every command of the README and the exit code it has here."""
 
@@ -149,6 +153,12 @@ def test_no_page_of_a_format_is_left_without_its_parser():
 def test_the_list_of_grok_patterns_is_the_programs():
     guide = (ROOT / "docs/howto/own-format.md").read_text(encoding="utf-8")
     assert docs.own_format(guide) == guide, "run make docs"
+
+
+def test_the_key_tables_of_the_siem_guide_are_the_programs():
+    guide = (ROOT / "docs/howto/siem-syslog.md").read_text(encoding="utf-8")
+    assert docs.siem_syslog(guide) == guide, "run make docs"
+    assert guide.count("| `cs1` | Old Value |") == 1 and guide.count("| `oldValue` |") == 1
 
 
 def test_the_example_of_the_guide_to_own_formats_reads_what_it_says(tmp_path):

@@ -13,7 +13,8 @@ import orjson
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import parsers  # noqa: E402 - after the path
+import mappings  # noqa: E402 - after the path
+import parsers  # noqa: E402
 from shipper import _settings, offline  # noqa: E402
 from shipper import config as c  # noqa: E402
 from shipper import output_sections as outputs  # noqa: E402
@@ -165,6 +166,7 @@ def configuration_reference() -> str:
         ("agent", c.AgentSection, "agent."),
         ("seal", c.SealSection, "seal."),
         ("journal", c.JournalSection, "journal."),
+        ("retention", c.RetentionSection, "retention."),
         ("metrics", c.MetricsSection, "metrics."),
         ("privacy", c.PrivacyRule, "privacy.rules[]."),
         ("privacy: what fields mean", c.FieldRule, "privacy.fields[]."),
@@ -206,6 +208,49 @@ def own_format(text: str) -> str:
     listed = "\n".join(textwrap.wrap(names, 120, break_long_words=False, break_on_hyphens=False))
     made = f"<!-- patterns: made by `make docs` -->\n{listed}\n<!-- /patterns -->"
     return re.sub(r"<!-- patterns:.*?<!-- /patterns -->", lambda _: made, text, flags=re.DOTALL)
+
+
+_FORMS = {
+    "text": "",
+    "milliseconds": "milliseconds since 1970",
+    "seconds": "seconds",
+    "number": "number",
+    "address4": "if IPv4",
+    "address6": "if IPv6",
+}
+
+
+def _severities(table: mappings.Dialect) -> str:
+    graded = [
+        f"`{field}` {value}: {grade}" for field, values in table.grades.items() for value, grade in values.items()
+    ]
+    return (
+        f"Severity: the highest of {table.base_severity} and of what the event has of these: {', '.join(graded)}. An alert"
+        " with a severity of its own, 0 to 100, has a tenth of it, rounded up, but at least 1."
+    )
+
+
+def siem_table(name: str) -> str:
+    """The severities and keys of a SIEM dialect: `cef` or `leef`."""
+    table = mappings.dialect(name)
+    shown = "column in Sentinel" if name == "cef" else "property in QRadar"
+    extra = ("label", "longest, bytes") if name == "cef" else ()
+    rows = [f"| key | {' | '.join((*extra, 'field, the first that there is', 'as', shown))} |"]
+    rows.append("|---|" + "---|" * (len(extra) + 3))
+    for key in table.keys:
+        cells = [key.label, f"{key.length:,}" if key.length else ""] if extra else []
+        cells += [", ".join(f"`{field}`" for field in key.fields), _FORMS[key.form], key.shown]
+        rows.append(f"| `{key.key}` | {' | '.join(cells)} |")
+    wrapped = "\n".join(textwrap.wrap(_severities(table), 120, break_long_words=False, break_on_hyphens=False))
+    return f"{wrapped}\n\n" + "\n".join(rows)
+
+
+def siem_syslog(text: str) -> str:
+    """docs/howto/siem-syslog.md with fresh tables."""
+    for name in ("cef", "leef"):
+        made = f"<!-- {name}: made by `make docs` -->\n{siem_table(name)}\n<!-- /{name} -->"
+        text = re.sub(rf"<!-- {name}:.*?<!-- /{name} -->", lambda _, made=made: made, text, flags=re.DOTALL)
+    return text
 
 
 RECEIVED = 1_775_001_600.0
@@ -290,6 +335,8 @@ def main() -> None:
     target.write_text(readme(target.read_text(encoding="utf-8")), encoding="utf-8")
     guide = ROOT / "docs/howto/own-format.md"
     guide.write_text(own_format(guide.read_text(encoding="utf-8")), encoding="utf-8")
+    siem = ROOT / "docs/howto/siem-syslog.md"
+    siem.write_text(siem_syslog(siem.read_text(encoding="utf-8")), encoding="utf-8")
     folder = ROOT / "docs/formats"
     folder.mkdir(exist_ok=True)
     made = pages()

@@ -13,6 +13,7 @@ from shipper.errors import UnavailableError, UsageError
 from shipper.model import CONTROL_DATASETS, Event
 from shipper.outputs._opensearch_scan import Hit, Snapshot, index_path
 from shipper.outputs._query import DEFAULT_FIELDS
+from shipper.outputs._query_string import query_string
 from shipper.outputs._when import parse_when
 from shipper.seal.sources import RawDocument
 
@@ -80,7 +81,7 @@ def search_events(
         raise UsageError("search", str(limit), "the limit is negative", "--limit 100")
     filters = [_between(since, until, now)]
     if query.strip():
-        text = {"query": query, "default_operator": "AND", "fields": list(DEFAULT_FIELDS), "lenient": True}
+        text = {"query": query_string(query, now), "fields": list(DEFAULT_FIELDS), "lenient": True}
         filters.append({"query_string": text})
     full = {"bool": {"filter": filters, "must_not": [] if control else [CONTROL]}}
     return _events(client, index, full, _by_time("desc"), limit, query)

@@ -12,7 +12,7 @@ columns, never a sufficient one. Reference for users: docs/reference/search.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from luqum import tree
 from luqum.exceptions import ParseError
 from luqum.thread import parse as parse_lucene
 
+import mappings
 from shipper.errors import UsageError
 from shipper.model import Event
 from shipper.outputs._match import (
@@ -28,15 +29,16 @@ from shipper.outputs._match import (
     Wild,
     above,
     below,
-    contains,
     contains_words,
     equals,
     has_wildcards,
     leaves,
     reader,
+    spelled,
     split_wildcards,
 )
 from shipper.outputs._when import instant
+from shipper.schema import fields
 
 COLUMNS = {
     "event.module": "module",
@@ -57,7 +59,7 @@ LOOK_INSIDE = "\x00"
 """What such a column holds where the document has no single text there (a list, a number): look into the document."""
 
 DEFAULT_FIELDS = ("message", "user.*", "trail.object.*", "trail.change.*")
-"""Where a bare word is looked for."""
+"""Where a bare word or phrase is looked for."""
 
 TEXT_FIELDS = frozenset({"message", "error.message"})
 DATE_FIELDS = frozenset(
@@ -75,6 +77,8 @@ DATE_FIELDS = frozenset(
     }
 )
 
+_FLAT = ("trail.raw", "trail.values")
+"""Objects whose values are all texts to OpenSearch."""
 _PLAIN = re.compile(r"[ !#-\[\]-~]+")
 _LONGEST = 4096
 _DEEPEST = 50
@@ -123,6 +127,14 @@ def compile_query(text: str, now: float) -> Query:
         raise _syntax_error(text, str(error)) from None
     part = _Compiler(now).compile(root)
     return Query(text, part.matches, part.where, part.params)
+
+
+def unquoted(node: tree.Item) -> str:
+    """The text that a word, a phrase or the end of a range stands for, wildcards taken as they are."""
+    if isinstance(node, tree.Prohibit):  # [-5 TO 5]
+        return f"-{node.a}"
+    text = node.value[1:-1] if isinstance(node, tree.Phrase) else node.value
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
 def quote(value: str) -> str:
@@ -198,12 +210,8 @@ class _Compiler:
         return self.compile(node.expr, node.name.replace("\\*", "*"))
 
     def _literal(self, node: tree.Item, field: str | None) -> Literal:
-        if isinstance(node, tree.Prohibit):  # [-5 TO 5]
-            return Literal.exact(f"-{node.a}", self._now)
-        if isinstance(node, tree.Phrase):
-            literal = Literal.exact(re.sub(r"\\(.)", r"\1", node.value[1:-1], flags=re.DOTALL), self._now)
-        else:
-            literal = Literal.term(node.value, self._now)
+        exact = isinstance(node, tree.Prohibit | tree.Phrase)
+        literal = Literal.exact(unquoted(node), self._now) if exact else Literal.term(node.value, self._now)
         if field in DATE_FIELDS and literal.span is None and literal.pieces != (Wild.MANY,):
             raise _refused(node, f"{literal.text!r} is not a date", f"{field}:[2026-01-01 TO now-1d]")
         return literal
@@ -215,12 +223,12 @@ class _Compiler:
             return _Part(lambda _: True) if field in (None, "*") else _exists(field or "*")
         literal = self._literal(node, field)
         if field is None:
-            return _Part(_anywhere(contains(literal)))
+            return _Part(_anywhere(literal))
         path, fold = (field[:-3], True) if field.endswith(".lc") else (field, False)
         keyword = path in COLUMNS
         if path in TEXT_FIELDS or path.endswith(".text"):
             return _Part(_on(path.removesuffix(".text"), contains_words(literal)))
-        test = equals(literal, keyword=keyword, fold=fold)
+        test = spelled(literal) if path.startswith(_FLAT) else equals(literal, keyword=keyword, fold=fold)
         matches = _on(path, _dated(test) if path in DATE_FIELDS else test)
         if fold:
             return _Part(matches)
@@ -232,9 +240,9 @@ class _Compiler:
         if field is None:
             raise _refused(node, "a range needs a field", f"@timestamp:{node}")
         tests: list[Test] = []
-        bounds: list[tuple[str, int]] = []
+        limits: list[tuple[str, int]] = []
         keyword = field in COLUMNS
-        lower, upper = _bounds(node)
+        lower, upper = bounds(node)
         for side, bound, name in ((lower, above, "ts >= ?"), (upper, below, "ts < ?")):
             if side is None or (isinstance(side[0], tree.Word) and side[0].value == "*"):
                 continue
@@ -245,17 +253,17 @@ class _Compiler:
             tests.append(_dated(test) if field in DATE_FIELDS else test)
             if field == "@timestamp" and literal.span is not None:
                 at_begin = include if bound is above else not include
-                bounds.append((name, literal.span.lo if at_begin else literal.span.hi))
+                limits.append((name, literal.span.lo if at_begin else literal.span.hi))
         if not tests:
             return _exists(field)
-        where = " AND ".join(name for name, _ in bounds)
-        return _Part(_on(field, lambda value: all(test(value) for test in tests)), where, tuple(v for _, v in bounds))
+        where = " AND ".join(name for name, _ in limits)
+        return _Part(_on(field, lambda value: all(test(value) for test in tests)), where, tuple(v for _, v in limits))
 
 
 _Side = tuple[tree.Item, bool] | None
 
 
-def _bounds(node: tree.Range | tree.From | tree.To) -> tuple[_Side, _Side]:
+def bounds(node: tree.Range | tree.From | tree.To) -> tuple[_Side, _Side]:
     """The lower and the upper bound, each with whether it belongs to the range itself."""
     if isinstance(node, tree.Range):
         return (node.low, node.include_low), (node.high, node.include_high)
@@ -272,17 +280,32 @@ def _on(path: str, test: Test) -> Predicate:
     return lambda event: any(test(value) for value in values(event))
 
 
-def _anywhere(test: Test) -> Predicate:
-    return lambda event: any(test(value) for value in _default_values(event))
+def _anywhere(literal: Literal) -> Predicate:
+    """The predicate of a bare word or phrase: as words in text fields, as the whole value in the others."""
+    in_text = contains_words(literal)
+    whole, folded = (equals(literal, keyword=True, fold=fold) for fold in (False, True))
+    known, lower = fields(), mappings.component_templates().lower
 
+    def fits(path: str, value: Any) -> bool:
+        if literal.pieces and not isinstance(value, str):
+            return False  # a number has no beginning
+        if whole(value):
+            return True
+        field = known.get(path)
+        if field is None:
+            return False
+        return ((field.lower or path in lower) and folded(value)) or (field.text and in_text(value))
 
-def _default_values(event: Event) -> Iterator[Any]:
-    yield event.get("message") or ""
-    trail = event.get("trail")
-    parts = [event.get("user"), *((trail.get("object"), trail.get("change")) if isinstance(trail, dict) else ())]
-    for part in parts:
-        for _, value in leaves(part):
-            yield value
+    def test(event: Event) -> bool:
+        if in_text(event.get("message")):
+            return True
+        trail = event.get("trail")
+        parts = {"user": event.get("user")}
+        if isinstance(trail, dict):
+            parts |= {"trail.object": trail.get("object"), "trail.change": trail.get("change")}
+        return any(fits(path, value) for name, part in parts.items() for path, value in leaves(part, name))
+
+    return test
 
 
 def _exists(path: str) -> _Part:

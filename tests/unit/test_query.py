@@ -244,3 +244,27 @@ def test_a_date_literal_names_a_span(text, lo, hi):
 )
 def test_what_is_no_date_is_none(text):
     assert parse_span(text, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "paths", "expected"),
+    [
+        ("message:employee", {"message": "read public.employee"}, False),
+        ("message:public.employee", {"message": "read public.employee"}, True),
+        ("message:61000", {"message": "set salary to 61000.00"}, False),
+        ('message:"to 61000.00"', {"message": "set salary to 61000.00"}, True),
+        ("message:55", {"message": "offer-55 was sent"}, True),
+        ('message:"給"', {"message": "給与を変更"}, True),
+        ("sal", {}, False),
+        ("sal*", {}, True),
+        ("trail.object.key:greenhouse", {}, False),
+        ('"greenhouse:offer/55"', {}, True),
+        ('"GREENHOUSE:OFFER/55"', {}, False),
+        ('source.ip:>"198.51.100.9"', {"source__ip": "2001:db8::1"}, True),
+        ('source.ip:"::ffff:198.51.100.9"', {}, True),
+        ('trail.raw:"2.0"', {"trail__raw": {"n": 2}}, False),
+        ("trail.raw.n:2", {"trail__raw": {"n": 2}}, True),
+    ],
+)
+def test_words_addresses_and_objects_are_compared_as_opensearch_compares_them(query, paths, expected):
+    assert found(query, **paths) == expected
