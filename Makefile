@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 XDIST ?= 2
 
-.PHONY: help demo test test-slow soak lint bench bench-all bench-faults profile opensearch docs lock packages wheel clean
+.PHONY: help demo test test-slow soak lint bench bench-all bench-faults profile opensearch docs pictures lock packages wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ opensearch: $(DEV) ## A real OpenSearch on loopback, for looking around
 
 docs: $(DEV) ## Write the parts of the documentation that are made from the program
 	$(BIN)/python tools/docs.py
+
+pictures: $(DEV) ## Draw the charts in docs/images from the sample data (needs the tests' OpenSearch)
+	$(BIN)/python tools/pictures.py
 
 packages: $(DEV) ## Build the deb and the rpm package in dist/
 	$(BIN)/python tools/packaging/build.py

@@ -242,8 +242,9 @@ def _targets(
 
 
 def _of_configuration(config: Config, place: str, wanted: Wanted) -> Wanted:
-    """With the retention that this configuration has the agent announce; `UsageError` for a shorter one."""
+    """With its namespace, and the retention that it has the agent announce; `UsageError` for a shorter one."""
     announced = config.retention.days if config.retention is not None else 0
+    wanted = replace(wanted, home=config.agent.namespace)
     if wanted.days:
         if announced == 0 or wanted.days < announced:
             cause = f"shorter than retention.days of {place} ({announced or 'for ever'}), which the agent announces"

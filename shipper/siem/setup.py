@@ -12,7 +12,7 @@ from shipper.siem.install import LEFT_OUT, Part, Step, install, installed_plugin
 from shipper.siem.monitors import alerting_parts, are_silent
 from shipper.siem.policies import FOR_EVER, attach, deleting, policy_parts, stored_days
 from shipper.siem.roles import role_parts
-from shipper.siem.streams import roll_over
+from shipper.siem.streams import make_missing, roll_over
 from shipper.siem.templates import template_parts
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 class Wanted:
     """What was asked for.
 
-    `namespace`: for it alone, None for all. `days`: of retention, `FOR_EVER`; None: nobody said, so an update changes
-    nothing, but keeps `at_least` as many, which is what the agents announce. `retention` False: no policies.
-    `rollover`: data streams take new templates at once. `monitors`, with `channel` (the body of `--notify`) to send by.
-    `security`: roles, and who gets them (`grants`: `writer=NAME`).
+    `namespace`: for it alone, None for all. `home`: whose missing data streams are made where it is None. `days`: of
+    retention, `FOR_EVER`; None: nobody said, so an update changes nothing, but keeps `at_least` as many, which is what
+    the agents announce. `retention` False: no policies. `rollover`: data streams take new templates at once.
+    `monitors`, with `channel` (the body of `--notify`) to send by. `security`: roles, and who gets them (`grants`:
+    `writer=NAME`).
     """
 
     namespace: str | None = None
+    home: str = "default"
     days: int | None = None
     at_least: int = 0
     retention: bool = True
@@ -48,6 +50,8 @@ def set_up(client: Client, wanted: Wanted, *, now: float, dry_run: bool = False)
     namespace = wanted.namespace
     roles = role_parts(wanted.grants)  # a role that does not exist is refused before anything is installed
     yield from install(client, template_parts(namespace), dry_run=dry_run)
+    # Before the policies, which are then attached to what there is.
+    yield from make_missing(client, namespace or wanted.home, dry_run=dry_run)
     if wanted.retention:
         yield from _retention(client, wanted, now, dry_run=dry_run)
     # After the policies: the index that a rollover makes finds its own.

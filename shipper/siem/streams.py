@@ -1,4 +1,4 @@
-"""Our data streams: which of them still write into an index from older templates, and rolling those over."""
+"""Our data streams: making those that are missing, and rolling over those that still write by older templates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import mappings
-from shipper.siem.install import Step
+from shipper.siem.install import INSTALLED, Step
 
 if TYPE_CHECKING:
     from shipper.outputs._opensearch_client import Client
@@ -38,6 +38,22 @@ def data_streams(
         if kind in (parts.streams if kinds is None else kinds) and namespace in {None, rest}:
             out.append(DataStream(one["name"], tuple(index["index_name"] for index in one["indices"])))
     return out
+
+
+def make_missing(client: Client, namespace: str, *, dry_run: bool = False) -> Iterator[Step]:
+    """A step for each of our data streams that this namespace has not got yet, and makes it, empty.
+
+    The first document would make it as well. But Dashboards finds no fields for an index pattern of two streams of
+    which one is missing, and a monitor takes a search without any index for an error. `UnavailableError`.
+    """
+    there = {stream.name for stream in data_streams(client, namespace)}
+    parts = mappings.component_templates()
+    for kind in parts.streams:
+        name = f"logs-{parts.owner}.{kind}-{namespace}"
+        if name not in there:
+            if not dry_run:
+                client.ask(f"make the data stream {name}", "PUT", f"/_data_stream/{name}")
+            yield Step("data stream", name, INSTALLED)
 
 
 def roll_over(client: Client, namespace: str | None = None, *, do: bool, dry_run: bool = False) -> Iterator[Step]:

@@ -35,9 +35,11 @@ def client(opensearch):
 
 
 @pytest.fixture
-def setup(opensearch):
-    """`setup(*arguments)`: the command, at this server."""
-    return lambda *arguments: CliRunner().invoke(siem.setup, ["--opensearch", opensearch.url, *arguments])
+def setup(opensearch, ask):
+    """`setup(*arguments)`: the command, at this server. The empty data streams that it makes are removed afterwards."""
+    yield lambda *arguments: CliRunner().invoke(siem.setup, ["--opensearch", opensearch.url, *arguments])
+    if url_from_environment() is None:
+        ask("DELETE", "/_data_stream/logs-fieldtrail.*-default")
 
 
 @pytest.fixture
@@ -127,18 +129,16 @@ def test_an_upgrade_reaches_a_data_stream_that_was_there_at_its_rollover(setup, 
     stream = f"logs-fieldtrail.change-{namespace}"
     fill(ask, stream)
     arguments = ("--no-retention", "--json", "--namespace", namespace)
-    (waiting,) = [one for one in json.loads(setup(*arguments).stdout) if one["kind"] == "data stream"]
+    (waiting,) = [one for one in json.loads(setup(*arguments).stdout) if one["name"] == stream]
     version = mappings.component_templates().version
     assert waiting["name"] == stream and waiting["result"] == "takes the templates at its next rollover"
     assert waiting["difference"] == [f"templates: version 1 -> {version}"]
     assert len(indices(ask, stream)) == 1
 
-    (dry,) = [
-        one for one in json.loads(setup(*arguments, "--rollover", "--dry-run").stdout) if one["kind"] == "data stream"
-    ]
+    (dry,) = [one for one in json.loads(setup(*arguments, "--rollover", "--dry-run").stdout) if one["name"] == stream]
     assert dry["result"] == "rolled over" and len(indices(ask, stream)) == 1
 
-    (rolled,) = [one for one in json.loads(setup(*arguments, "--rollover").stdout) if one["kind"] == "data stream"]
+    (rolled,) = [one for one in json.loads(setup(*arguments, "--rollover").stdout) if one["name"] == stream]
     assert rolled["result"] == "rolled over"
     old, new = indices(ask, stream)
     assert "_meta" not in ask("GET", f"/{old}/_mapping").json[old]["mappings"]
@@ -151,9 +151,27 @@ def test_an_upgrade_reaches_a_data_stream_that_was_there_at_its_rollover(setup, 
         assert ask("DELETE", f"/_index_template/{name['name']}").status == 200
 
 
+def test_data_streams_that_are_missing_are_made_empty_and_once(client, templates, namespace, ask):
+    wanted = Wanted(home=namespace, retention=False)
+    fill(ask, f"logs-fieldtrail.change-{namespace}")
+    expected = {f"logs-fieldtrail.{kind}-{namespace}" for kind in ("activity", "alert", "checkpoint", "health", "log")}
+
+    def made(*, dry_run=False):
+        steps = [step for step in set_up(client, wanted, now=0.0, dry_run=dry_run) if step.name.endswith(namespace)]
+        assert all(step.result == "installed" for step in steps)
+        return {step.name for step in steps}
+
+    assert made(dry_run=True) == made() == expected
+    assert made() == set()
+    # What Dashboards asks for an index pattern that names two streams.
+    both = f"logs-fieldtrail.alert-{namespace}*,logs-fieldtrail.activity-{namespace}*"
+    found = ask("GET", f"/{both}/_field_caps?fields=trail.object.key&allow_no_indices=false")
+    assert found.status == 200 and found.json["fields"]["trail.object.key"]["keyword"]["aggregatable"]
+
+
 def test_a_namespace_that_has_no_data_streams_has_none_to_roll_over(client, templates, namespace):
     steps = list(set_up(client, Wanted(namespace=namespace, retention=False, rollover=True), now=0.0, dry_run=True))
-    assert {step.kind for step in steps} == {"component template", "index template"}
+    assert {step.result for step in steps if step.kind == "data stream"} == {"installed"}
 
 
 @pytest.mark.parametrize("stream", ["change", "activity", "alert", "health", "log", "checkpoint"])

@@ -63,6 +63,7 @@ CALLS = [
     ("GET", "/[^/]+/_mapping", [("index", "indices:admin/mappings/get")]),
     ("GET", "/[^/]+/_alias", [("index", "indices:admin/aliases/get")]),
     ("GET", "/_data_stream/.*", [("index", "indices:admin/data_stream/get")]),
+    ("PUT", "/_data_stream/.*", [("index", "indices:admin/data_stream/create")]),
     ("POST", "/[^/]+/_rollover", [("index", "indices:admin/rollover")]),
     ("GET", "/_plugins/_ism/policies/.*", [("cluster", "cluster:admin/opendistro/ism/policy/get")]),
     ("PUT", "/_plugins/_ism/policies/.*", [("cluster", "cluster:admin/opendistro/ism/policy/write")]),
