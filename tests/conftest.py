@@ -22,6 +22,14 @@ def pytest_configure(config):
         raise pytest.UsageError("--golden-update: never where nobody reads what it wrote (CI is set)")
 
 
+_LONGEST = ("soak/test_soak.py", "crash/test_every_syscall.py")
+"""Files that take so long that everything else is done meanwhile; begun last, they would be waited for alone."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.path.as_posix().endswith(_LONGEST))
+
+
 @pytest.fixture
 def golden_update(request):
     """Whether the expected events are to be written instead of compared."""
