@@ -36,7 +36,7 @@ from shipper.pipeline import Lines
 from shipper.processor import Processor
 from shipper.recorded import Recorder
 from shipper.recover import State, Watermark, state_of, tell
-from shipper.retention import Retention
+from shipper.retention import Retention, announced
 from shipper.seal import keys
 from shipper.seal.canonical import self_check
 from shipper.state_folder import lock, prepare_folder
@@ -246,7 +246,7 @@ class Agent:
             book=lambda: self.book,
             stopping=self._stopping,
         )
-        self._retention = Retention(self.folder / "retention", config.retention, self.clock)
+        self._retention = Retention(self.folder / "retention", announced(config), self.clock)
         self._reports = Reports(self._observer, self._identity, self.clock, config.agent.report)
         recorder = Recorder(self._ask, self.journal, self._ending)
         self._control = ControlServer(self.folder / "control.sock", self._observer.status, {"record": recorder.record})

@@ -102,7 +102,10 @@ class JournalSection(Model):
 
 
 class RetentionSection(Model):
-    """For how many days destinations keep events: the log announces what may be gone. `retention: null`: for ever."""
+    """For how many days destinations keep events: the log announces what may be gone. `retention: null`: for ever.
+
+    Announced with an output of type `opensearch`, or where this section is written.
+    """
 
     days: Annotated[int, Field(ge=1, le=36_500)] = 550
 

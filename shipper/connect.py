@@ -40,6 +40,12 @@ def remarks(config: Config) -> Iterator[str]:
         )
     if config.metrics is not None and config.metrics.allow_remote:
         yield f"metrics.listen: whoever can reach {config.metrics.listen} can read the figures: no TLS, no password"
+    written = config.retention if "retention" in config.model_fields_set else None
+    if written is not None and not any(isinstance(output, OpenSearchSection) for output in output_sections(config)):
+        yield (
+            "retention: no output is known to delete by age, yet the log will say that events older than"
+            f" {written.days} days may be gone; set retention: null"
+        )
     for index, output in enumerate(output_sections(config)):
         where = f"outputs[{index}]"
         if isinstance(output, SyslogSection):
@@ -57,7 +63,7 @@ def remarks(config: Config) -> Iterator[str]:
         if isinstance(output, HttpSection):
             if output.control == "none":
                 yield f"{where}: without control documents what arrives there cannot be verified alone"
-            if output.url.startswith("http:") and not _stays_here(output.url):
+            if output.address.startswith("http:") and not _stays_here(output.address):
                 yield f"{where}: http:// is not encrypted: anybody in between can read and change it"
         if isinstance(output, OpenSearchSection | SyslogSection | HttpSection) and not output.tls.verify:
             yield f"{where}: tls.verify is off: anybody in between can read and change what is sent"
@@ -129,7 +135,7 @@ def _http(part: str, section: HttpSection) -> Iterator[Step]:
     from shipper.outputs._opensearch_tls import tls_context  # noqa: PLC0415 - loaded where it is used
     from shipper.outputs._syslog_target import explain  # noqa: PLC0415 - same
 
-    url = urlsplit(section.url)
+    url = urlsplit(section.address)
     host, secure = url.hostname or "", url.scheme == "https"
     port = url.port or (443 if secure else 80)
     try:

@@ -60,6 +60,8 @@ class Request:
     payload: Mapping[str, Any]
     frame: int | None = None
     """The frame with which it is done, set by the pipeline's thread; None: not served yet."""
+    cancelled: bool = False
+    """Who asked waits no longer and has said so: what is not served yet is left undone."""
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ destination holds more of the log, or another log under its name.
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -85,8 +85,12 @@ class Generations:
         )
 
     def _config_hash(self) -> str:
-        """A digest of the configuration without its secrets (they dump as stars)."""
-        return hashlib.sha256(self._config.model_dump_json().encode()).hexdigest()
+        """A keyed digest of the configuration, in which secrets are stars: it shows that something changed, no more.
+
+        Without the key a short secret that is not known for one could be guessed by it.
+        """
+        text = self._config.model_dump_json().encode()
+        return hmac.digest(self._identity.mac_key, b"config\0" + text, "sha256").hex()
 
     def announce(self, deliveries: Sequence[Delivery]) -> None:
         """The `start` leaf, and a `config` leaf where the configuration is not what the last one said."""
@@ -131,6 +135,8 @@ class Generations:
 
     def serve(self, request: Request, deliveries: Sequence[Delivery]) -> None:
         """Do what another thread asks for."""
+        if request.cancelled:
+            return
         payload, sealer = request.payload, self.book.sealer
         if request.kind == "reject":
             self.state_range("reject", payload)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shipper._auth import AuthSection, HmacSection, HttpAuthSection
 from shipper._settings import Bytes, Id, Model, Patience, Seconds
@@ -152,28 +152,35 @@ class StoreSection(OutputBase):
 
 
 _RESERVED_HEADERS = frozenset(
-    {"host", "content-length", "content-type", "transfer-encoding", "connection", "authorization"}
+    (
+        *("host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection"),
+        *("authorization", "x-fieldtrail-id"),
+    )
 )
 
 
 class HttpSection(OutputBase):
-    """JSON by HTTP POST: alerts to a webhook, or all events to a collector."""
+    """JSON by HTTP POST: alerts to a webhook, or all events to a collector.
+
+    The address of a webhook and headers of the user's own are often secrets: they dump as stars.
+    """
 
     type: Literal["http"]
-    url: str
+    url: SecretStr
     body: Literal["json", "ndjson", "slack"] = "json"
     batch: Annotated[int, Field(ge=1, le=10_000)] | None = None
     batch_bytes: Annotated[Bytes, Field(ge=1000, le=90_000_000)] = 1_000_000
     control: Literal["full", "none"] = "none"
     auth: HttpAuthSection = HttpAuthSection()
     hmac: HmacSection | None = None
-    headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")], str] = Field(default_factory=dict)
+    headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")], SecretStr] = Field(default_factory=dict)
     tls: TlsSection = TlsSection()
     timeout: Annotated[Seconds, Field(ge=0.1, le=600)] = 10.0
 
     @field_validator("url")
     @classmethod
-    def _is_a_url(cls, url: str) -> str:
+    def _is_a_url(cls, secret: SecretStr) -> SecretStr:
+        url = secret.get_secret_value()
         if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s#]*)?(\?[^\s#]*)?", url):
             raise ValueError("not a URL without user name; write for example https://hooks.example/fieldtrail")
         try:
@@ -182,12 +189,13 @@ class HttpSection(OutputBase):
             port = 0
         if port == 0:
             raise ValueError("its port is not one")
-        return url
+        return secret
 
     @field_validator("headers")
     @classmethod
-    def _of_the_users_own(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
+    def _of_the_users_own(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, secret in headers.items():
+            value = secret.get_secret_value()
             if name.lower() in _RESERVED_HEADERS:
                 raise ValueError(f"{name}: is set by the agent itself")
             if not value.isascii() or not value.isprintable():
@@ -200,7 +208,14 @@ class HttpSection(OutputBase):
             raise ValueError("batch: only for body: ndjson; the others have one event in each request")
         if self.body == "slack" and self.control == "full":
             raise ValueError("control: a message for people holds no sealed documents; leave it out")
+        if self.hmac is not None and self.hmac.header.lower() in map(str.lower, self.headers):
+            raise ValueError(f"headers: {self.hmac.header} is the signature's")
         return self
+
+    @property
+    def address(self) -> str:
+        """`url` in clear."""
+        return self.url.get_secret_value()
 
 
 OutputSection = Annotated[

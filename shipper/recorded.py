@@ -117,7 +117,8 @@ class Recorder:
         deadline = time.monotonic() + _PATIENCE
         while request.frame is None or request.frame >= self._journal.next_seq:
             if time.monotonic() > deadline:
-                return {"error": "not kept yet: the disk, or a full journal, holds the agent"}
+                request.cancelled = True  # else it would be sealed after the caller was told that it was not
+                return {"error": "not kept yet: the disk holds the agent, or it is being reloaded"}
             time.sleep(_LOOK)
         return {"recorded": True}
 

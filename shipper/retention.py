@@ -18,7 +18,7 @@ import orjson
 
 from shipper import telemetry
 from shipper.clock import Clock
-from shipper.config import RetentionSection
+from shipper.config import Config, RetentionSection
 from shipper.errors import DiskError
 from shipper.fs import RealFs, replace_sync
 from shipper.recover import Watermark
@@ -32,6 +32,8 @@ LEAP: Final = 3600.0
 """Seconds by which the clock has to leap for what was written before to count as written after it."""
 AHEAD: Final = 3
 """Lines by which it is said early that something may be gone."""
+BEGIN: Final = 1_767_225_600.0
+"""2026-01-01: a clock that shows an earlier time was not set yet, and nothing is concluded from it."""
 RETRY: Final = 60.0
 """Seconds after which a file that could not be written is tried again."""
 
@@ -44,16 +46,32 @@ class Line(NamedTuple):
     size: int
 
 
+class _Held(NamedTuple):
+    """A line as it stands in the file, and the time by which it is judged now: a clock can be wrong for a while."""
+
+    line: Line
+    time: float
+
+
+def announced(config: Config) -> RetentionSection | None:
+    """By what the log says that events may be gone; None where no destination is known to delete by age.
+
+    That is so without an output of type `opensearch`, unless somebody wrote the section.
+    """
+    deletes = "retention" in config.model_fields_set or any(output.type == "opensearch" for output in config.outputs)
+    return config.retention if deletes else None
+
+
 class Retention:
     """For the pipeline's thread. `section`: of the configuration, None where nothing is deleted by age."""
 
     def __init__(self, place: Path, section: RetentionSection | None, clock: Clock) -> None:
         days = None if section is None else section.days
         self._place, self._clock, self._days = place, clock, days
-        self._lines: list[Line] = [] if days is None else list(_load(place))
+        self._lines = [] if days is None else [_Held(line, line.time) for line in _load(place)]
         self._every = DAY if days is None else min(DAY, days * DAY / LINES)
-        self._own = len(self._lines)
-        """From here on the lines were written by this process."""
+        self._own = self._unsure = len(self._lines)
+        """From here on the lines were written by this process; are judged by what this process knows of the clock."""
         self._offset = clock.now() - clock.monotonic()
         wait = self._lines[-1].time + self._every - clock.now() if self._lines else 0.0
         self._next = clock.monotonic() + max(0.0, min(self._every, wait))
@@ -67,7 +85,7 @@ class Retention:
         `mark`: the newest durable checkpoint.
         """
         now = self._clock.monotonic()
-        if self._days is None or mark is None or now < self._next:
+        if self._days is None or mark is None or now < self._next or self._clock.now() < BEGIN:
             return []
         self._next = now + self._every
         self._follow_the_clock()
@@ -80,8 +98,8 @@ class Retention:
         # once more where a kill comes before it. A destination deletes to the minute: so it is said early by all that.
         oldest = self._clock.now() - days * DAY + AHEAD * self._every
         below: dict[str, int] = {}
-        for line in self._lines:
-            if line.time <= oldest:
+        for line, time in self._lines:
+            if time <= oldest:
                 below[line.log] = max(line.size, below.get(line.log, 0))
         for log, size in below.items():
             if size > self._said.get(log, 0):
@@ -91,16 +109,16 @@ class Retention:
     def _remember(self, mark: Watermark, days: int) -> None:
         """Add the lines of this moment, and forget those of which others say as much."""
         now = self._clock.now()
-        lines, known = list(self._lines), {line.log: line.size for line in self._lines}
+        lines, known = list(self._lines), {line.log: line.size for line, _ in self._lines}
         for log, size in (*_closed(mark), (log_id(mark.origin), mark.size)):
             if size > known.get(log, 0):
                 # A time never lies before the one above it: a clock that goes back makes nothing older.
-                lines.append(Line(max(now, lines[-1].time if lines else 0.0), log, size))
+                lines.append(_Held(Line(max(now, lines[-1].line.time if lines else 0.0), log, size), now))
         oldest = now - (days + 1) * DAY
         # Of each log the newest line that is old enough stays: it is said again after a start.
-        newest = {line.log: number for number, line in enumerate(lines) if line.time <= oldest}
-        kept = [line for number, line in enumerate(lines) if number >= newest.get(line.log, 0)]
-        text = b"".join(orjson.dumps(one._asdict(), option=orjson.OPT_APPEND_NEWLINE) for one in kept)
+        newest = {line.log: number for number, (line, time) in enumerate(lines) if time <= oldest}
+        kept = [one for number, one in enumerate(lines) if number >= newest.get(one.line.log, 0)]
+        text = b"".join(orjson.dumps(one.line._asdict(), option=orjson.OPT_APPEND_NEWLINE) for one in kept)
         try:
             replace_sync(self._place, text, RealFs())
         except DiskError as error:
@@ -110,22 +128,31 @@ class Retention:
             self._next = self._clock.monotonic() + RETRY
             return
         self._refused = ""
-        self._own = max(0, self._own - (len(lines) - len(kept)))
+        gone = len(lines) - len(kept)
+        self._own, self._unsure = max(0, self._own - gone), max(0, self._unsure - gone)
         self._lines = kept
 
     def _follow_the_clock(self) -> None:
-        """After a leap ahead (a machine that began without the time) nothing of this process is as old as it looks.
+        """After a leap ahead nothing of this process is older than the time that really went by.
 
-        What seems to come from the future was written before now all the same.
+        The machine slept, or its clock was wrong before, or is wrong now: which one, nothing here can tell. What seems
+        to come from the future was written before now, and counts as of this process from then on. In the file the
+        lines of earlier processes stay as they are: they are right again when the clock is.
         """
         now = self._clock.now()
         offset = now - self._clock.monotonic()
-        leapt = offset - self._offset > LEAP
+        leap = offset - self._offset
+        ahead = leap if leap > LEAP else 0.0
         self._offset = offset
+        unsure = next((number for number, held in enumerate(self._lines) if held.time > now), self._unsure)
         self._lines = [
-            line._replace(time=now if leapt and number >= self._own else min(now, line.time))
-            for number, line in enumerate(self._lines)
+            _Held(
+                line._replace(time=line.time + ahead) if number >= self._own else line,
+                min(now, time + ahead if number >= self._unsure else time),
+            )
+            for number, (line, time) in enumerate(self._lines)
         ]
+        self._unsure = min(self._unsure, unsure)
 
 
 def _closed(mark: Watermark) -> Iterator[tuple[str, int]]:

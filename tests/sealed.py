@@ -28,8 +28,8 @@ STEP = 10.0
 class Memory:
     """A source of documents in memory: (data, id) pairs."""
 
-    def __init__(self, documents, *, partial=False, ids=True):
-        self.name, self.partial = "memory", partial
+    def __init__(self, documents, *, partial=False, ids=True, writers=("file", "http", "opensearch", "syslog")):
+        self.name, self.partial, self.writers = "memory", partial, frozenset(writers)
         self._raw = [
             RawDocument(data, ident if ids else None, f"memory:{n}") for n, (ident, data) in enumerate(documents)
         ]
@@ -101,10 +101,10 @@ class Book:
 
     def begin(self, **config):
         self.control("genesis", {"origin": self.origin, "vkey": vkey(self.origin, public_bytes(self.key))})
-        self.control(
-            "config",
-            {"outputs": [{"id": "siem", "type": "opensearch"}], "added": [{"id": "siem", "from": 0}], **config},
-        )
+        siem = {"id": "siem", "type": "opensearch"}
+        if self.control_mode == "notes":
+            siem = {"id": "siem", "type": "syslog", "control": "notes"}
+        self.control("config", {"outputs": [siem], "added": [{"id": "siem", "from": 0}], **config})
         return self
 
     def checkpoint(self, interval=60):

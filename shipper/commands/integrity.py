@@ -30,6 +30,7 @@ from shipper.errors import ConfigError, UnavailableError, UsageError
 @click.option("--since", metavar="DATE", help="Begin of the period.")
 @click.option("--until", metavar="DATE", help="End of the period.")
 @click.option("--max-age", metavar="DURATION", help="STALE if the newest checkpoint is older (60s, 2h).")
+@click.option("--output", metavar="ID", help="The output that wrote it: no other one's statements explain a gap.")
 @click.option("--report", "report_path", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a report.")
 @click.option("--record", is_flag=True, help="Have the running agent seal the result.")
 @config_option
@@ -44,6 +45,7 @@ def verify(
     since: str | None,
     until: str | None,
     max_age: str | None,
+    output: str | None,
     report_path: Path | None,
     record: bool,  # noqa: FBT001 - click passes flags so
     config_path: Path | None,
@@ -75,6 +77,7 @@ def verify(
                 source,
                 period=(since, until),
                 max_age=max_age,
+                output=output,
                 report_path=report_path,
                 kind=_kind(connection, files, journal=journal) if record else None,
                 as_json=as_json,
@@ -113,6 +116,7 @@ def _verify_all(
     *,
     period: tuple[str | None, str | None],
     max_age: str | None,
+    output: str | None,
     report_path: Path | None,
     kind: str | None,
     as_json: bool,
@@ -144,6 +148,7 @@ def _verify_all(
             max_age=age,
             now=now,
             live=getattr(source, "live", False),
+            output=output,
         )
     if report_path is not None:
         from shipper.seal.report import render_html

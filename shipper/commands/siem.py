@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +20,7 @@ from shipper.commands._opensearch import Connection, opensearch_options
 from shipper.errors import DiskError, UnavailableError, UsageError
 from shipper.output_sections import OpenSearchSection
 from shipper.siem.install import INSTALLED, LEFT_OUT, NEWER, UPDATED, Step
-from shipper.siem.policies import ATTACHED
+from shipper.siem.policies import ASKED, ATTACHED, check_days
 from shipper.siem.streams import ROLLED_OVER
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 _FILE_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 _IMPORTED = "imported"
-_DONE = {INSTALLED, UPDATED, ATTACHED, ROLLED_OVER, _IMPORTED}
+_DONE = {INSTALLED, UPDATED, ATTACHED, ASKED, ROLLED_OVER, _IMPORTED}
 """Results that a dry run only announces."""
+_NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")
 
 
 def _target_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,9 +52,32 @@ def _target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_namespace_option = click.option("--namespace", metavar="NAME", help="For this namespace alone instead of all.")
+def _namespace(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """What the configuration takes as `agent.namespace`, before anything is asked of a cluster."""
+    del context, option
+    if value is not None and not _NAMESPACE.fullmatch(value):
+        hint = "1 to 100 characters of a-z 0-9 _ . as in agent.namespace"
+        raise UsageError("read options", f"--namespace {safe(value[:100])}", "not a namespace", hint)
+    return value
+
+
+def _days(context: click.Context, option: click.Parameter, value: int | None) -> int | None:
+    del context, option
+    if value is not None:
+        check_days(value)
+    return value
+
+
+_namespace_option = click.option(
+    "--namespace", callback=_namespace, metavar="NAME", help="For this namespace alone instead of all."
+)
 _days_option = click.option(
-    "--retention-days", "days", type=int, metavar="N", help="Delete events N days after their rollover; 0: never."
+    "--retention-days",
+    "days",
+    type=int,
+    callback=_days,
+    metavar="N",
+    help="Delete events N days after their rollover; 0: never.",
 )
 _folder_option = click.option(
     "--dir", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write files instead."
@@ -119,6 +144,7 @@ def setup(
     wanted = Wanted(
         namespace=namespace,
         days=days,
+        hand_over=days is not None,
         retention=not no_retention,
         rollover=rollover,
         monitors=monitors,
@@ -127,13 +153,16 @@ def setup(
         grants=grants,
     )
     run = _Setup(dict(_asked(wanted)), dry_run=dry_run, as_json=as_json)
-    if dashboards is None or url or config_path or days is not None or rollover or monitors or security:
-        apart = dashboards is not None and url is None  # then the account is that of Dashboards
-        for client, wish in _targets(config_path, url, {} if apart else options, wanted):
-            with contextlib.closing(client):
-                run.install(client, wish)
-    if dashboards is not None:
-        run.import_into(dashboards, namespace, tenant, options)
+    try:
+        if dashboards is None or url or config_path or days is not None or rollover or monitors or security:
+            apart = dashboards is not None and url is None  # then the account is that of Dashboards
+            for client, wish in _targets(config_path, url, {} if apart else options, wanted):
+                with contextlib.closing(client):
+                    run.install(client, wish)
+        if dashboards is not None:
+            run.import_into(dashboards, namespace, tenant, options)
+    finally:
+        run.tell()  # also what was done before it failed
     run.end()
 
 
@@ -149,7 +178,7 @@ class _Setup:
         """`asked`: kind -> the option that asks for it by name, so that leaving it out is an error."""
         self._asked, self._dry_run, self._as_json = asked, dry_run, as_json
         self._lines: list[dict[str, Any]] = []
-        self._lacking: list[tuple[str, str]] = []
+        self._lacking: list[tuple[str, str, str]] = []
         self._rejected = False
 
     def install(self, client: Client, wanted: Wanted) -> None:
@@ -159,7 +188,11 @@ class _Setup:
         for step in set_up(client, wanted, now=SystemClock().now(), dry_run=self._dry_run):
             self._tell("opensearch", client.place, step)
             if step.kind in self._asked and step.result.startswith(LEFT_OUT):
-                self._lacking.append((self._asked[step.kind], client.place))
+                flag = self._asked[step.kind]
+                hint = f"install the plugin on every node, or leave {flag} out"
+                if step.kind == "index":
+                    hint = f"GET _plugins/_ism/explain/{step.name}"
+                self._lacking.append((flag, client.place, hint))
 
     def import_into(self, url: str, namespace: str | None, tenant: str | None, options: Mapping[str, Any]) -> None:
         """The saved objects into Dashboards; each that it refuses is told, and makes the exit code 1."""
@@ -190,13 +223,15 @@ class _Setup:
         for line in step.difference:
             click.echo(f"    {safe(line)}")
 
-    def end(self) -> None:
-        """The JSON where it is wanted, then how it went."""
+    def tell(self) -> None:
+        """The JSON where it is wanted."""
         if self._as_json:
             print_json(self._lines)
+
+    def end(self) -> None:
+        """How it went: an error for what was asked for and left out, exit code 1 for what Dashboards refused."""
         if self._lacking:
-            flag, place = self._lacking[0]
-            hint = f"install the plugin on every node, or leave {flag} out"
+            flag, place, hint = self._lacking[0]
             raise UnavailableError("setup", place, f"what {flag} asks for was left out", hint)
         if self._rejected:
             sys.exit(1)
@@ -206,6 +241,7 @@ def _asked(wanted: Wanted) -> Iterator[tuple[str, str]]:
     """Kind and option of what the command line asks for by name."""
     if wanted.days is not None:
         yield "retention policy", "--retention-days"
+        yield "index", "--retention-days"
     if wanted.monitors:
         yield "monitor", "--monitors"
     if wanted.channel is not None:

@@ -39,8 +39,8 @@ class Wire:
     """
 
     def __init__(self, section: HttpSection) -> None:
-        parts = urlsplit(section.url)
-        self.place = origin_of(section.url)
+        parts = urlsplit(section.address)
+        self.place = origin_of(section.address)
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._timeout = section.timeout
         self._watch = Watch()

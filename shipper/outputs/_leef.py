@@ -5,10 +5,11 @@ r"""Events as LEEF messages: IBM Log Event Extended Format, version 2.0.
 A LEEF message is a translation, not the sealed document: it cannot be verified, but names the document (`documentId`).
 
 The format knows no escape at all, so nothing in a value is changed but control characters, line ends among them, which
-go as pictures (`shipper.outputs._dialect`): a backslash stays one, for `ACME\kim` must be found as such. The separator
-of version 2.0 is free for each message: `^`, or if a value holds it, the first of `SEPARATORS` that none holds. Syslog
-daemons rewrite TAB, that of version 1.0, and other control characters (`#011`); so one of them, as `x1F`, is taken only
-where the values hold every other choice.
+go as pictures (`shipper.outputs._dialect`), and the separator: a backslash stays one, for `ACME\kim` must be found as
+such. The separator of version 2.0 is free for each message; it is always `^` here, and `^` in a value goes as its wide
+form (U+FF3E). A message with another one would be exact, but a receiver that was told one separator for all messages
+would then read in it what the author of a value wrote: `x^newValue=90001^y`. Syslog daemons rewrite TAB, that of
+version 1.0, and other control characters (`#011`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ from shipper.outputs._dialect import Table, plain
 if TYPE_CHECKING:
     from shipper.model import Event
 
-SEPARATORS: Final = "^~`;!#$&*?@%<>{}[]()"
-"""In this order; none of them can be part of a key."""
-_LAST = "\x1f"
+SEPARATOR: Final = "^"
+_WIDE: Final = str.maketrans({SEPARATOR: "\uff3e"})
 
 
 def header_field(text: str) -> str:
@@ -31,10 +31,9 @@ def header_field(text: str) -> str:
     return plain(text).replace("|", "_")
 
 
-def separator(values: list[str]) -> str:
-    """A character that no value holds. The values are `plain`, so at least a control character is left."""
-    everything = "".join(values)
-    return next((one for one in SEPARATORS if one not in everything), _LAST)
+def value(text: str) -> str:
+    """`text` between two separators."""
+    return plain(text).translate(_WIDE)
 
 
 class Leef:
@@ -50,12 +49,6 @@ class Leef:
         pairs, severity = self._table.read(event)
         action = str(event.get("event", {}).get("action", ""))
         version = str(event.get("agent", {}).get("version", ""))
-        values = [plain(text) for _, text in pairs]
-        between = separator(values)
-        told = f"x{ord(between):02X}" if between == _LAST else between
-        attributes = [
-            f"sev={max(1, severity)}",
-            *(f"{key.key}={text}" for (key, _), text in zip(pairs, values, strict=True)),
-        ]
-        head = f"{self._head}{header_field(version)}|{header_field(action)}|{told}|"
-        return head + between.join(attributes)
+        attributes = [f"sev={max(1, severity)}", *(f"{key.key}={value(text)}" for key, text in pairs)]
+        head = f"{self._head}{header_field(version)}|{header_field(action)}|{SEPARATOR}|"
+        return head + SEPARATOR.join(attributes)

@@ -27,7 +27,8 @@ _WORDS = re.compile(
 """Words as the standard tokenizer of Lucene cuts them (Unicode Standard Annex 29): a dot or a colon between letters and
 a dot or a comma between digits are within a word, and each Han or Hiragana character is one of its own."""
 _IPV4 = 0xFFFF << 32
-_FLAT_OBJECTS = frozenset({"trail.raw", "trail.values"})
+FLAT_OBJECTS = frozenset({"trail.raw", "trail.values", "labels"})
+"""Objects whose values are all texts to OpenSearch (`flat_object`)."""
 
 
 class Wild(Enum):
@@ -222,14 +223,26 @@ def contains_words(literal: Literal) -> Test:
     return test
 
 
-def above(literal: Literal, *, include: bool, keyword: bool) -> Test:
-    """A test for `> literal`, with `include` `>= literal`."""
-    return _compared(literal, keyword=keyword, sign=1, include=include)
+def above(literal: Literal, *, include: bool, keyword: bool, fold: bool = False, texts: bool = False) -> Test:
+    """A test for `> literal`, with `include` `>= literal`; `texts`: all values are texts, numbers too."""
+    return _ordered(literal, keyword=keyword, fold=fold, texts=texts, sign=1, include=include)
 
 
-def below(literal: Literal, *, include: bool, keyword: bool) -> Test:
-    """A test for `< literal`, with `include` `<= literal`."""
-    return _compared(literal, keyword=keyword, sign=-1, include=include)
+def below(literal: Literal, *, include: bool, keyword: bool, fold: bool = False, texts: bool = False) -> Test:
+    """A test for `< literal`, with `include` `<= literal`; `texts`: all values are texts, numbers too."""
+    return _ordered(literal, keyword=keyword, fold=fold, texts=texts, sign=-1, include=include)
+
+
+def _ordered(literal: Literal, *, keyword: bool, fold: bool, texts: bool, sign: int, include: bool) -> Test:
+    if not fold and not texts:
+        return _compared(literal, keyword=keyword, sign=sign, include=include)
+    text = literal.text.lower() if fold else literal.text
+
+    def test(value: Any) -> bool:
+        have = _shown(value, fold=fold)
+        return include if have == text else have > text if sign > 0 else have < text
+
+    return test
 
 
 def _compared(literal: Literal, *, keyword: bool, sign: int, include: bool) -> Test:
@@ -301,14 +314,14 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def reader(path: str) -> Callable[[Any], Iterator[Any]]:
     """A function from an event to the leaf values of `path`, whose `*` and `?` (if any) stand for parts of names.
 
-    A `flat_object` (`trail.raw`, `trail.values`) named as a whole gives all its values, as in OpenSearch.
+    A `flat_object` (`trail.raw`, `trail.values`, `labels`) named as a whole gives all its values, as in OpenSearch.
     """
     pieces = split_wildcards(path)
     if has_wildcards(pieces):
         glob = Glob(pieces)
         return lambda event: (value for name, value in leaves(event) if glob.matches(name))
     parts = "".join(str(piece) for piece in pieces).split(".")
-    if path in _FLAT_OBJECTS:
+    if path in FLAT_OBJECTS:
         return lambda event: (value for _, value in leaves(_child(event, parts)))
     return lambda event: read(event, parts)
 

@@ -171,6 +171,7 @@ class OpenSearchSource:
     """
 
     partial = False
+    writers = frozenset({"opensearch"})
     live = True
 
     def __init__(self, client: Client, index: str = DEFAULT_INDEX) -> None:

@@ -24,6 +24,7 @@ import mappings
 from shipper.errors import UsageError
 from shipper.model import Event
 from shipper.outputs._match import (
+    FLAT_OBJECTS,
     Literal,
     Test,
     Wild,
@@ -74,14 +75,18 @@ DATE_FIELDS = frozenset(
         "trail.origin.received",
         "trail.alert.window_start",
         "trail.alert.window_end",
+        "trail.verify.since",
+        "trail.verify.until",
     }
 )
+"""All indexed fields of type date, and one that the pipeline of a server's owner may add."""
 
-_FLAT = ("trail.raw", "trail.values")
-"""Objects whose values are all texts to OpenSearch."""
+_BELOW_FLAT = tuple(f"{name}." for name in sorted(FLAT_OBJECTS))
 _PLAIN = re.compile(r"[ !#-\[\]-~]+")
 _LONGEST = 4096
 _DEEPEST = 50
+_DEEPEST_TREE = 150
+"""Operations within each other: enough for every group in every place, and far from Python's limit of 1,000 calls."""
 _POSITION = re.compile(r" at (?:position (\d+)|the end)!?$")
 
 Predicate = Callable[[Event], bool]
@@ -125,6 +130,8 @@ def compile_query(text: str, now: float) -> Query:
         root = parse_lucene(text)
     except ParseError as error:
         raise _syntax_error(text, str(error)) from None
+    except RecursionError:
+        raise _too_deep() from None
     part = _Compiler(now).compile(root)
     return Query(text, part.matches, part.where, part.params)
 
@@ -154,6 +161,21 @@ def _syntax_error(text: str, message: str) -> UsageError:
     return UsageError("read query", f"position {position + 1}", cause, hint)
 
 
+def _too_deep() -> UsageError:
+    return UsageError("read query", "", "nested too deeply", "NOT, + and - once before a term or a group")
+
+
+def _field(name: str) -> tuple[str, str]:
+    """A field without the name of the other way in which OpenSearch indexes it as well, and that name: lc, text, ""."""
+    path, _, way = name.rpartition(".")
+    # Below a flat object it is a member like any other.
+    return (path, way) if way in {"lc", "text"} and not name.startswith(_BELOW_FLAT) else (name, "")
+
+
+def _is_flat(path: str) -> bool:
+    return path in FLAT_OBJECTS or path.startswith(_BELOW_FLAT)
+
+
 def _refused(node: tree.Item, cause: str, hint: str) -> UsageError:
     return UsageError("read query", "" if node.pos is None else f"position {node.pos + 1}", cause, hint)
 
@@ -163,8 +185,17 @@ class _Compiler:
 
     def __init__(self, now: float) -> None:
         self._now = now
+        self._depth = 0
 
     def compile(self, node: tree.Item, field: str | None = None) -> _Part:
+        self._depth += 1
+        if self._depth > _DEEPEST_TREE:
+            raise _too_deep()
+        part = self._compile(node, field)
+        self._depth -= 1
+        return part
+
+    def _compile(self, node: tree.Item, field: str | None) -> _Part:
         match node:
             case tree.SearchField():
                 return self._search_field(node, field)
@@ -224,11 +255,11 @@ class _Compiler:
         literal = self._literal(node, field)
         if field is None:
             return _Part(_anywhere(literal))
-        path, fold = (field[:-3], True) if field.endswith(".lc") else (field, False)
-        keyword = path in COLUMNS
-        if path in TEXT_FIELDS or path.endswith(".text"):
-            return _Part(_on(path.removesuffix(".text"), contains_words(literal)))
-        test = spelled(literal) if path.startswith(_FLAT) else equals(literal, keyword=keyword, fold=fold)
+        path, way = _field(field)
+        keyword, fold = path in COLUMNS, way == "lc"
+        if path in TEXT_FIELDS or way == "text":
+            return _Part(_on(path, contains_words(literal)))
+        test = spelled(literal) if _is_flat(path) else equals(literal, keyword=keyword, fold=fold)
         matches = _on(path, _dated(test) if path in DATE_FIELDS else test)
         if fold:
             return _Part(matches)
@@ -241,7 +272,8 @@ class _Compiler:
             raise _refused(node, "a range needs a field", f"@timestamp:{node}")
         tests: list[Test] = []
         limits: list[tuple[str, int]] = []
-        keyword = field in COLUMNS
+        path, way = _field(field)
+        keyword, fold, texts = path in COLUMNS, way == "lc", _is_flat(path)
         lower, upper = bounds(node)
         for side, bound, name in ((lower, above, "ts >= ?"), (upper, below, "ts < ?")):
             if side is None or (isinstance(side[0], tree.Word) and side[0].value == "*"):
@@ -249,7 +281,7 @@ class _Compiler:
             literal, include = self._literal(side[0], field), side[1]
             if literal.pieces:
                 raise _refused(node, "a range takes no wildcards", f"{field}:[a TO b], with * alone for no limit")
-            test = bound(literal, include=include, keyword=keyword)
+            test = bound(literal, include=include, keyword=keyword, fold=fold, texts=texts)
             tests.append(_dated(test) if field in DATE_FIELDS else test)
             if field == "@timestamp" and literal.span is not None:
                 at_begin = include if bound is above else not include
@@ -257,7 +289,7 @@ class _Compiler:
         if not tests:
             return _exists(field)
         where = " AND ".join(name for name, _ in limits)
-        return _Part(_on(field, lambda value: all(test(value) for test in tests)), where, tuple(v for _, v in limits))
+        return _Part(_on(path, lambda value: all(test(value) for test in tests)), where, tuple(v for _, v in limits))
 
 
 _Side = tuple[tree.Item, bool] | None
@@ -308,7 +340,8 @@ def _anywhere(literal: Literal) -> Predicate:
     return test
 
 
-def _exists(path: str) -> _Part:
+def _exists(name: str) -> _Part:
+    path, _ = _field(name)
     if path in COLUMNS:
         return _Part(_on(path, lambda _: True), f"{COLUMNS[path]} IS NOT NULL")
     if has_wildcards(split_wildcards(path)):

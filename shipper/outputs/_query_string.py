@@ -97,4 +97,5 @@ def _end(span: Span, *, lower: bool, include: bool) -> tuple[str, bool]:
 
 def _moment(micros: int) -> str:
     when = _EPOCH + timedelta(milliseconds=micros // 1000)
-    return f'"{when.strftime("%Y-%m-%dT%H:%M:%S")}.{when.microsecond // 1000:03}Z"'
+    # Not strftime, which writes the year 800 with three digits.
+    return f'"{when.replace(tzinfo=None).isoformat(timespec="milliseconds")}Z"'

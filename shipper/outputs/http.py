@@ -6,8 +6,9 @@ knows it again. An answer that is about us and not about the event (401, 403, 40
 everything until a person has put it right; nothing is lost meanwhile.
 
 Refused for good. Any other 4xx says that this receiver does not want this event, or that it wants none. The event is a
-dead letter after `TRIES` tries if the receiver has ever taken one, and if it has not refused `MOST_IN_A_ROW` before it
-without taking any in between. A request of several events is halved until the one is found.
+dead letter after `TRIES` tries if others were taken beside it; and where there were none beside it, if the receiver has
+ever taken one and has not refused `MOST_IN_A_ROW` before it without taking any in between. A request of several events
+is halved until the one is found.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class HttpOutput:
         self._credentials: Credentials | None = None
         self._tries: dict[str, int] = {}
         """By `_id`, how often it was refused."""
+        self._beside: set[str] = set()
+        """Of these, those that were refused in a call in which others were taken: it is the event."""
         self._takes = self._alarmed = False
         self._in_a_row = 0
 
@@ -112,17 +115,19 @@ class HttpOutput:
         queue = deque(self._parts(wanted))
         refused: list[Refusal] = []
         later: list[Document] = []
-        held = _TAKEN
+        held, taken = _TAKEN, False
         ends = self._monotonic() + TURN
         while queue and (self._monotonic() < ends or not (delivered or refused)):
             part = queue.popleft()
             verdict = self._sent(part)
             if verdict is _TAKEN:
                 delivered += len(part)
-                self._takes, self._in_a_row = True, 0
+                taken = self._takes = True
+                self._in_a_row = 0
                 if self._tries:
                     for one in part:
                         self._tries.pop(one.id, None)
+                        self._beside.discard(one.id)
             elif not verdict.refusal:
                 held = verdict
                 queue.appendleft(part)
@@ -135,6 +140,8 @@ class HttpOutput:
             else:
                 later.append(part[0])
                 held = verdict
+        if taken:
+            self._beside.update(one.id for one in later)
         self._alarm(held, any_delivered=delivered > 0)
         retry = [*later, *(one for part in queue for one in part)]
         return Receipt(delivered, refused, retry, held.error if retry else "", held.pause)
@@ -170,16 +177,17 @@ class HttpOutput:
         if self._credentials is None:
             return wire.post(body, {**headers, **self._signature(body)})
         seen = self._credentials.version
-        own = self._credentials.headers("POST", self._section.url, body)
+        own = self._credentials.headers("POST", wire.place, body)
         answer = wire.post(body, {**headers, **own, **self._signature(body)})
         if answer.status in {401, 403} and self._credentials.renew(seen):
-            own = self._credentials.headers("POST", self._section.url, body)
+            own = self._credentials.headers("POST", wire.place, body)
             answer = wire.post(body, {**headers, **own, **self._signature(body)})
         return answer
 
     def _request(self, part: Sequence[Document]) -> tuple[bytes, dict[str, str]]:
         kind = self._section.body
-        headers = {"User-Agent": f"fieldtrail/{__version__}", **self._section.headers}
+        headers = {"User-Agent": f"fieldtrail/{__version__}"}
+        headers |= {name: value.get_secret_value() for name, value in self._section.headers.items()}
         if kind == "ndjson":
             headers["Content-Type"] = "application/x-ndjson"
             return b"".join([one.data + b"\n" for one in part]), headers
@@ -218,9 +226,11 @@ class HttpOutput:
 
     def _is_for_good(self, document: Document) -> bool:
         tries = self._tries.get(document.id, 0) + 1
-        if tries >= TRIES and self._takes and self._in_a_row < MOST_IN_A_ROW:
+        sure = document.id in self._beside
+        if tries >= TRIES and (sure or (self._takes and self._in_a_row < MOST_IN_A_ROW)):
             self._tries.pop(document.id, None)
-            self._in_a_row += 1
+            self._beside.discard(document.id)
+            self._in_a_row += not sure
             return True
         self._tries[document.id] = tries
         return False

@@ -154,34 +154,29 @@ def _tree_at(log: Log, last: Record | None, size: int) -> Tree | None:
     return tree if tree.root() == last.root else None
 
 
-def judge_segment(log: Log, segment: Segment, findings: Findings) -> str:
-    """Check an unlisted segment by its root; a warning where that is not possible, else "".
+def judge_segment(log: Log, segment: Segment, findings: Findings) -> int:
+    """Check an unlisted segment by its root; how many documents cannot be checked.
 
     When the root agrees, the hashes that were seen become known.
     """
     start, end = segment.start, segment.end
     if log.known.count(start, end) == end - start:
-        return ""
+        return 0
     here = log.seen.count(start, end)
     gaps = next(log.seen.clear_runs(start, end), None)
     if gaps is not None or segment.tree is None:
-        unchecked = here - log.seen.count(start, end, log.known)
-        if not unchecked:
-            return ""
-        return (
-            f"{unchecked} documents between {start} and {end - 1} cannot be checked: no leaf hashes and no whole batch"
-        )
+        return here - log.seen.count(start, end, log.known)
     tree = segment.tree
     for low in range(start, end, 65536):
         tree.extend(log.leaves(low, min(low + 65536, end)))
     if tree.root() == segment.root:
         log.known.set_range(start, end)
-        return ""
+        return 0
     log.claimed.set_range(start, end)
     findings.add(
         Finding("MODIFIED", log.id, start, end - 1, detail="one or more of them; without leaf hashes it cannot be told")
     )
-    return ""
+    return 0
 
 
 def missing_checkpoint(log: Log, size: int) -> Finding:

@@ -1,16 +1,17 @@
 """The verifier's third concern: why a document may be missing, by what the agent itself sealed about it.
 
-Only control leaves whose hash a signed root vouches for are heard. Order of preference where several explain one index:
+Only control leaves whose hash a signed root vouches for are heard, and what they say of outputs only where such an
+output can have written what is verified. Order of preference where several explain one index:
 erased, rejected, expired, before-output, dropped, filtered. What was dropped is named, and is a loss all the same.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
-
+from shipper.seal._expiry import expired_below
+from shipper.seal._reading import index, loads
 from shipper.seal.tree import MAX_SIZE
 
 if TYPE_CHECKING:
@@ -54,24 +55,42 @@ class Intervals:
         return False, self._lows[n + 1] if n + 1 < len(self._lows) else MAX_SIZE
 
 
-class Excuses:
-    """What the statements of one log explain."""
+class Writers(NamedTuple):
+    """The outputs that can have written what is verified: what another one refuses or leaves out explains nothing here.
 
-    def __init__(self, ledger: Ledger, log: Log, *, partial: bool) -> None:
+    `kinds`: their types; `only`: the id of the one that did, None where nobody said so.
+    """
+
+    kinds: frozenset[str]
+    only: str | None = None
+
+    def of(self, outputs: Any) -> list[dict[str, Any]]:
+        """Those of a `config` leaf's `outputs`."""
+        return [
+            output
+            for output in _objects(outputs)
+            if isinstance(output.get("type"), str)
+            and output["type"] in self.kinds
+            and (self.only is None or output.get("id") == self.only)
+        ]
+
+
+class Excuses:
+    """What the statements of one log, and those of the same agent's other logs about it, explain."""
+
+    def __init__(self, ledger: Ledger, log: Log, writers: Writers, *, partial: bool, now: float | None) -> None:
         self._by_cause = {cause: Intervals() for cause in _ORDER}
         self.before = 0
         """Leaves below this index were sealed before the output existed, or are past what the source keeps."""
         self.interval = DEFAULT_INTERVAL
         """Newest stated `seal.interval`, seconds."""
-        self._heard(ledger, log)
+        self.notes_only = False
+        """Whether an output that can have written the source was ever to have checkpoints without leaf hashes."""
+        self._writers = writers
         first = log.seen.first()
-        starts = [0]
-        for payload in (loads(statement.payload) for statement in ledger.statements(log, "config")):
-            for entry in _objects(payload.get("added")):
-                start = _index(entry.get("from"))
-                if start is not None and start <= first:
-                    starts.append(start)
-        self.before = max(starts)
+        self._own(ledger, log, first)
+        self._told_of(ledger, log)
+        self._by_cause["expired"].add(0, expired_below(ledger, log, now))
         self._by_cause["before-output"].add(0, self.before)
         if partial and first < log.size:
             self._by_cause["expired"].add(0, first)
@@ -79,37 +98,42 @@ class Excuses:
         for intervals in self._by_cause.values():
             intervals.freeze()
 
-    def _heard(self, ledger: Ledger, log: Log) -> None:
+    def _own(self, ledger: Ledger, log: Log, first: int) -> None:
+        """What the configuration was. `first`: the first leaf that is here."""
         filtered_from = -1
-        for statement in ledger.statements(log, *_RANGES, "retention", "config", "batch"):
+        for statement in ledger.statements(log, "config", "batch"):
             payload = loads(statement.payload)
-            low, high = _index(payload.get("from")), _index(payload.get("to"))
-            if statement.kind in _RANGES and payload.get("log", log.id) == log.id:
-                if low is not None and high is not None:
-                    self._by_cause[_RANGES[statement.kind]].add(low, high + 1)
-            elif statement.kind == "retention" and payload.get("log", log.id) == log.id:
-                self._by_cause["expired"].add(0, _index(payload.get("below")) or 0)
-            elif statement.kind == "batch":
+            if statement.kind == "batch":
                 interval = payload.get("interval")
                 if isinstance(interval, (int, float)) and 0 < interval < 1e6:
                     self.interval = float(interval)
-            elif statement.kind == "config":
-                if filtered_from >= 0:
-                    self._by_cause["filtered"].add(filtered_from, statement.i)
-                drops = any("when" in output for output in _objects(payload.get("outputs")))
-                filtered_from = statement.i if drops else -1
+                continue
+            if filtered_from >= 0:
+                self._by_cause["filtered"].add(filtered_from, statement.i)
+            outputs = self._writers.of(payload.get("outputs"))
+            drops = bool(outputs) and all("when" in output for output in outputs)
+            filtered_from = statement.i if drops else -1
+            self.notes_only |= any(output.get("control") == "notes" for output in outputs)
+            for start in _begun(payload, self._writers):
+                if start <= first:
+                    self.before = max(self.before, start)
         if filtered_from >= 0:
             self._by_cause["filtered"].add(filtered_from, log.size)
-        # A document of this log may be refused, dropped or expire after a new generation has begun, which then says so.
-        for other in ledger.logs.values():
-            for statement in ledger.statements(other, *_RANGES, "retention") if other is not log else ():
+
+    def _told_of(self, ledger: Ledger, log: Log) -> None:
+        """Ranges that were refused, erased or dropped; a later generation may tell of them, but no other agent."""
+        known: set[Any] = set()
+        logs = [one for one in ledger.logs.values() if one.trust is log.trust]
+        for speaker in logs:
+            for statement in ledger.statements(speaker, "config"):
+                known |= {str(output.get("id")) for output in self._writers.of(loads(statement.payload).get("outputs"))}
+        for speaker in logs:
+            for statement in ledger.statements(speaker, *_RANGES):
                 payload = loads(statement.payload)
-                if payload.get("log") != log.id:
+                low, high = index(payload.get("from")), index(payload.get("to"))
+                if payload.get("log", speaker.id) != log.id or low is None or high is None:
                     continue
-                low, high = _index(payload.get("from")), _index(payload.get("to"))
-                if statement.kind == "retention":
-                    self._by_cause["expired"].add(0, _index(payload.get("below")) or 0)
-                elif low is not None and high is not None:
+                if statement.kind != "reject" or str(payload.get("output")) in known:
                     self._by_cause[_RANGES[statement.kind]].add(low, high + 1)
 
     def split(self, low: int, high: int) -> Iterator[tuple[int, int, str]]:
@@ -131,26 +155,26 @@ class Excuses:
         if held is not None:
             yield start, high, held
 
-    def covers(self, low: int, high: int) -> bool:
-        """Whether all of [low, high) is explained."""
-        return all(cause for _, _, cause in self.split(low, high))
+    def covers(self, low: int, high: int, cause: str) -> bool:
+        """Whether one cause explains all of [low, high)."""
+        inside, end = self._by_cause[cause].span(low)
+        return inside and end >= high
 
 
-def loads(payload: bytes) -> dict[str, Any]:
-    """A statement's payload; {} where it is no object."""
-    value = orjson.loads(payload)
-    return value if isinstance(value, dict) else {}
+def _begun(payload: dict[str, Any], writers: Writers) -> Iterator[int]:
+    """Where the outputs begin that a `config` leaf calls new."""
+    ours = {str(output.get("id")) for output in writers.of(payload.get("outputs"))}
+    for entry in _objects(payload.get("added")):
+        start = index(entry.get("from"))
+        if start is not None and str(entry.get("id")) in ours:
+            yield start
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _index(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < MAX_SIZE else None
-
-
-def explains_absence(ledger: Ledger, log: Log) -> bool:
+def explains_absence(ledger: Ledger, log: Log, writers: Writers) -> bool:
     """Whether a generation says that an output was added in it, so that this output never held earlier generations.
 
     Where every output is called new the agent had lost its memory, and the statement tells nothing.
@@ -161,6 +185,7 @@ def explains_absence(ledger: Ledger, log: Log) -> bool:
         payload = loads(statement.payload)
         added = {str(entry.get("id")) for entry in _objects(payload.get("added"))}
         known = {str(entry.get("id")) for entry in _objects(payload.get("outputs"))}
-        if added and known - added:
+        ours = {str(output.get("id")) for output in writers.of(payload.get("outputs"))}
+        if added & ours and known - added:
             return True
     return False

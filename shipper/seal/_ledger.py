@@ -323,6 +323,18 @@ class Ledger:
                     return str(time)
         return ""
 
+    def times(self, log: Log) -> Iterator[tuple[int, str]]:
+        """(index, sealed time) of the control leaves that are vouched for, the last one first."""
+        query = "SELECT i, leaf, time FROM statements WHERE log = ? AND i < ? ORDER BY i DESC"
+        for i, leaf, time in self.db.execute(query, (log.id, log.size)):
+            if log.known[i] and log.leaf(i) == leaf:
+                yield i, str(time)
+
+    def batch_ends(self, log: Log, low: int, high: int) -> list[int]:
+        """The leaves of [low, high) that end a batch: control leaves, whatever they say."""
+        query = "SELECT size - 1 FROM checkpoints WHERE log = ? AND size > ? AND size <= ? ORDER BY size"
+        return [at for (at,) in self.db.execute(query, (log.id, low, high))]
+
     def newest(self, log: Log, below: int | None = None) -> str:
         """The time of the last control leaf that is vouched for (below an index), "" for none."""
         query = "SELECT i, leaf, time FROM statements WHERE log = ? AND i < ? ORDER BY i DESC"

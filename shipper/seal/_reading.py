@@ -11,6 +11,8 @@ from base64 import urlsafe_b64decode
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from shipper.seal.canonical import exact, unsplice
 from shipper.seal.strict import StrictError, parse_object
 from shipper.seal.tree import MAX_SIZE, leaf_hash
@@ -67,6 +69,17 @@ def instant(text: str) -> float | None:
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def loads(payload: bytes) -> dict[str, Any]:
+    """A statement's payload; {} where it is no object."""
+    value = orjson.loads(payload)
+    return value if isinstance(value, dict) else {}
+
+
+def index(value: Any) -> int | None:
+    """A leaf index that a statement names, None where it is none."""
+    return value if type(value) is int and 0 <= value < MAX_SIZE else None
 
 
 def parse_id(text: str | None) -> tuple[str, bool, int] | None:

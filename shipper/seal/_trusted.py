@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shipper.seal._chain import is_damaged
-from shipper.seal._excuses import explains_absence, loads
+from shipper.seal._excuses import Writers, explains_absence
+from shipper.seal._reading import loads
 from shipper.seal.findings import Finding
 from shipper.seal.note import Checkpoint, NoteError, log_id, open_checkpoint
 from shipper.seal.tree import Tree
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from shipper.seal.trust import Trust
 
 
-def compare(ledger: Ledger, trust: Trust, findings: Findings, warnings: list[str], *, partial: bool) -> set[str]:
+def compare(
+    ledger: Ledger, trust: Trust, writers: Writers, findings: Findings, warnings: list[str], *, partial: bool
+) -> set[str]:
     """Compare every generation with what was known of it; the logs that were rolled back or forked."""
     bad: set[str] = set()
     ours = [log for log in ledger.logs.values() if log.trust is trust]
-    absent_is_fine = partial or any(explains_absence(ledger, log) for log in ours)
+    absent_is_fine = partial or any(explains_absence(ledger, log, writers) for log in ours)
     for generation in trust.generations:
         log = ledger.logs[generation.log]
         if generation.genesis is not None and log.size and log.known[0] and log.leaf(0) != generation.genesis:

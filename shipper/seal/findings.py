@@ -173,6 +173,8 @@ class Report:
     warnings: tuple[str, ...]
     fingerprints: tuple[str, ...]
     failed: bool
+    unchecked: int = 0
+    """Documents that are here, and that nothing vouches for: no leaf hash, and not all of their batch."""
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -223,6 +225,8 @@ class Report:
         other = sum(count for kind, count in self.counts.items() if kind.split()[0] not in ("MODIFIED", "MISSING"))
         if other:
             parts.append(f"{other:,} other findings")
+        if self.unchecked:
+            parts.append(f"{self.unchecked:,} not checked")
         if self.pending:
             parts.append(f"{self.pending:,} pending")
         keys = "key " + ", ".join(self.fingerprints)
@@ -239,6 +243,7 @@ class Report:
             "sealed": self.sealed,
             "found": self.found,
             "pending": self.pending,
+            "unchecked": self.unchecked,
             "counts": self.counts,
             "findings": [finding.as_json() for finding in self.findings],
             "unlisted": self.unlisted,

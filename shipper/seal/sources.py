@@ -35,7 +35,10 @@ class RawDocument(NamedTuple):
 
 
 class Source(Protocol):
-    """Documents to verify. `partial`: the source keeps only the newest part of a log by design (the journal)."""
+    """Documents to verify. `partial`: the source keeps only the newest part of a log by design (the journal).
+
+    `writers`: the types of output that can have written it; what only others leave out or refuse explains nothing here.
+    """
 
     @property
     def name(self) -> str:
@@ -43,6 +46,10 @@ class Source(Protocol):
 
     @property
     def partial(self) -> bool:
+        """See the class."""
+
+    @property
+    def writers(self) -> frozenset[str]:
         """See the class."""
 
     def control(self) -> Iterator[RawDocument]:
@@ -73,6 +80,8 @@ class NdjsonSource:
     """
 
     partial = False
+    # What a receiver of messages wrote down, and what `pull` copied out of OpenSearch, is NDJSON as well.
+    writers = frozenset({"file", "stdout", "http", "syslog", "opensearch"})
 
     def __init__(self, paths: Sequence[str | Path], stdin: IO[bytes] | None = None) -> None:
         self.name = ", ".join(str(path) for path in paths)
@@ -157,6 +166,7 @@ class StoreSource:
     """The embedded store: one SQLite file, read in one transaction."""
 
     partial = False
+    writers = frozenset({"store"})
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -212,6 +222,7 @@ class JournalSource:
     """The agent's own journal folder; it holds the newest part of the log only, beside a running agent too."""
 
     partial = True
+    writers: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path) -> None:
         self.name = str(folder)

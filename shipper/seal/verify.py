@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from shipper.seal import _chain, _trusted
-from shipper.seal._excuses import DEFAULT_INTERVAL, Excuses
+from shipper.seal._excuses import DEFAULT_INTERVAL, Excuses, Writers
 from shipper.seal._ledger import Ledger, Log
 from shipper.seal._reading import Reading, instant, parse_id, read
 from shipper.seal._tail import Period, judge_suspects, judge_tail
@@ -50,13 +50,15 @@ def verify(
     now: float | None = None,
     live: bool = False,
     scratch: Path | None = None,
+    output: str | None = None,
 ) -> Report:
     """Verify everything in `source` that belongs to the agents in `trust`.
 
     `since`, `until`: judge only what was sealed in this period (seconds since the epoch, UTC; whole batches). `live`:
     the source is still being written, so that a newest checkpoint older than `max_age` (default `LIVE_MAX_AGE`) is
     STALE; `max_age` asks for the same of any source. Both need `now`. `scratch`: folder for temporary files, 32 bytes
-    per leaf. Raises only what the source raises, and `ValueError` for a missing `now` or an empty `trust`.
+    per leaf. `output`: the id of the output that wrote the source, so that no other one's filter, refusals or beginning
+    explain an absence. Raises only what the source raises, and `ValueError` for a missing `now` or an empty `trust`.
     """
     trusts = (trust,) if isinstance(trust, Trust) else tuple(trust)
     if not trusts:
@@ -68,7 +70,7 @@ def verify(
         max_age = LIVE_MAX_AGE
     ledger = Ledger(scratch)
     try:
-        run = _Run(source, trusts, ledger, since, until)
+        run = _Run(source, trusts, ledger, since, until, Writers(source.writers, output))
         run.first_pass()
         run.second_pass()
         return run.judge(max_age, now, stopped_is_fine=stopped_is_fine)
@@ -80,10 +82,18 @@ class _Run:
     """One verification."""
 
     def __init__(
-        self, source: Source, trusts: tuple[Trust, ...], ledger: Ledger, since: float | None, until: float | None
+        self,
+        source: Source,
+        trusts: tuple[Trust, ...],
+        ledger: Ledger,
+        since: float | None,
+        until: float | None,
+        writers: Writers,
     ) -> None:
         self.source, self.trusts, self.ledger = source, trusts, ledger
-        self.since, self.until = since, until
+        self.since, self.until, self.writers = since, until, writers
+        self.unchecked: list[tuple[Log, _chain.Segment, int]] = []
+        """Documents that neither a leaf hash nor the root of a whole batch vouches for."""
         self.findings = Findings()
         self.warnings: list[str] = []
         self.reserialized = 0
@@ -217,14 +227,17 @@ class _Run:
         gaps = {log.id: self._chain(log) for log in self.ledger.logs.values()}
         bad: set[str] = set()
         for one in self.trusts:
-            bad |= _trusted.compare(self.ledger, one, self.findings, self.warnings, partial=self.source.partial)
+            bad |= _trusted.compare(
+                self.ledger, one, self.writers, self.findings, self.warnings, partial=self.source.partial
+            )
         logs = list(self.ledger.logs.values())
         newest = {log.id: self.ledger.newest(log) for log in logs}
         summaries, days = [], []
         for log in logs:
             period = self._period(log)
-            excuses = Excuses(self.ledger, log, partial=self.source.partial)
+            excuses = Excuses(self.ledger, log, self.writers, partial=self.source.partial, now=now)
             self._gaps(log, gaps.get(log.id, []), excuses, period)
+            self._stripped(log, gaps.get(log.id, []), excuses, period)
             judge_suspects(self.ledger, log, period, self.findings)
             pending = 0
             if self.until is None:
@@ -259,9 +272,13 @@ class _Run:
         for segment in _chain.segments(
             self.ledger, log, self.findings.add, lambda start, end: gaps.append((start, end))
         ):
-            text = _chain.judge_segment(log, segment, self.findings)
-            if text:
-                self.warnings.append(f"log {log.id}: {text}")
+            count = _chain.judge_segment(log, segment, self.findings)
+            if count:
+                self.unchecked.append((log, segment, count))
+                self.warnings.append(
+                    f"log {log.id}: {count} documents between {segment.start} and {segment.end - 1} cannot be checked: "
+                    "no leaf hashes and no whole batch"
+                )
         if log.conflict >= 0:
             detail = f"two signed checkpoints list leaf {log.conflict} differently"
             self.findings.add(Finding("FORK", log.id, detail=detail))
@@ -290,7 +307,10 @@ class _Run:
     def _gaps(self, log: Log, gaps: list[tuple[int, int]], excuses: Excuses, period: Period) -> None:
         """What is missing: checkpoint documents, then documents."""
         for start, end in gaps:
-            if end <= period.low or start >= period.high or end <= excuses.before or excuses.covers(start, end):
+            if end <= period.low or start >= period.high or end <= excuses.before:
+                continue
+            # Checkpoints pass every filter, and without its leaf hashes nothing that is still here can be checked.
+            if excuses.covers(start, end, "expired") and not log.seen.count(start, end):
                 continue
             if not _chain.is_damaged(self.ledger, log.id, end, end):
                 self.findings.add(_chain.missing_checkpoint(log, end))
@@ -305,6 +325,9 @@ class _Run:
         for start, end in log.seen.clear_runs(period.low, period.high):
             for low, high in log.claimed.clear_runs(start, end):
                 for a, b, cause in excuses.split(low, high):
+                    if cause == "filtered":
+                        self._filtered(log, a, b)
+                        continue
                     found = Finding("MISSING", log.id, a, b - 1, cause=cause or UNEXPLAINED)
                     if cause == "expired":
                         expired = found if expired is None else expired.joined(found)
@@ -312,6 +335,29 @@ class _Run:
                         self.findings.add(found)
         if expired is not None:
             self.findings.add(expired)
+
+    def _filtered(self, log: Log, low: int, high: int) -> None:
+        """What a `when:` may have left out; never the control leaf that ends a batch, which passes every filter."""
+        for at in [*self.ledger.batch_ends(log, low, high), high]:
+            if low < at:
+                self.findings.add(Finding("MISSING", log.id, low, at - 1, cause="filtered"))
+            if at < high:
+                self.findings.add(Finding("MISSING", log.id, at, at, cause=UNEXPLAINED))
+            low = at + 1
+
+    def _stripped(self, log: Log, gaps: list[tuple[int, int]], excuses: Excuses, period: Period) -> None:
+        """Checkpoints that are here without the leaf hashes that every output that can have written them ships."""
+        if excuses.notes_only:
+            return
+        for mine, segment, count in self.unchecked:
+            start, end = segment.start, segment.end
+            named = any(low < end and start < high for low, high in gaps) or _chain.is_damaged(
+                self.ledger, log.id, start + 1, end
+            )
+            if mine is log and not named and start < period.high and end > period.low:
+                detail = f"{count} documents of {start}-{end - 1} cannot be checked without them"
+                what = f"leaf hashes of checkpoint {end}"
+                self.findings.add(Finding("MISSING", log.id, cause=UNEXPLAINED, what=what, detail=detail))
 
     def _newest_seen(self, log: Log, newest: str) -> float | None:
         """The latest moment that the log's own documents speak of."""
@@ -393,6 +439,7 @@ class _Run:
             warnings=tuple(self.warnings),
             fingerprints=tuple(fingerprint(public) for one in self.trusts for public in one.keys),
             failed=self.findings.failed,
+            unchecked=sum(count for _, _, count in self.unchecked),
         )
 
 

@@ -40,7 +40,8 @@ def channel_of(text: str) -> dict[str, Any]:
     kind, _, value = text.partition("=")
     make = _MAKERS.get(kind)
     if make is None or not value:
-        raise UsageError(_OP, kind, "no kind of channel" if make is None else "has no value", _HINT)
+        # A URL where the kind should be is a secret too.
+        raise UsageError(_OP, kind if make else "", "no kind of channel" if make is None else "has no value", _HINT)
     return {
         "name": "Fieldtrail",
         "description": "Where the monitors of fieldtrail setup send",

@@ -105,7 +105,7 @@ def _form(objects: bytes) -> tuple[bytes, str]:
 def _understood(client: Client, url: str, answer: Answer) -> Imported:
     content = answer.json()
     if answer.status == 200 and isinstance(content, dict) and "success" in content:
-        rejected = tuple(_rejected(one) for one in content.get("errors") or ())
+        rejected = tuple(_rejected(one) for one in _list(content.get("errors")))
         if content["success"] is not True and not rejected:
             raise UnavailableError(_OP, url, "it says that it failed, and not why", "the log of Dashboards")
         count = content.get("successCount")
@@ -153,6 +153,10 @@ def _message(content: Any) -> str:
     return f": {text[:300]}" if isinstance(text, str) and text.isprintable() and text else ""
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _rejected(one: Any) -> Rejected:
     facts = one if isinstance(one, dict) else {}
     error = facts.get("error")
@@ -167,7 +171,7 @@ def _why(error: dict[str, Any]) -> str:
         return "this Dashboards has no such type"
     if kind == "missing_references":
         missing = (
-            f"{one.get('type')} {one.get('id')}" for one in error.get("references") or () if isinstance(one, dict)
+            f"{one.get('type')} {one.get('id')}" for one in _list(error.get("references")) if isinstance(one, dict)
         )
         return f"refers to what is not there: {', '.join(missing)}"
     if kind in {"conflict", "ambiguous_conflict"}:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import mappings
+from shipper.errors import UnavailableError
 from shipper.siem.channels import CHANNEL_ID, channel_parts, has_channel
 from shipper.siem.channels import PLUGIN as NOTIFICATIONS
 from shipper.siem.install import Part, Stored, installed_plugins
@@ -245,7 +246,10 @@ class MonitorKind:
         return _BASE
 
     def read(self, client: Client, name: str) -> Stored | None:
-        """The monitor of this name, ours first where there are several. `handle`: (id, sequence number, term)."""
+        """The monitor of this name, ours first where there are several. `handle`: (id, sequence number, term).
+
+        `UnavailableError` where only somebody else's has the name: it is not ours to replace.
+        """
         op = f"read {name}"
         query = {"size": 100, "query": {"term": {"monitor.name.keyword": name}}}
         # Before the first monitor the plugin has no index, and says 404.
@@ -258,7 +262,11 @@ class MonitorKind:
         told = client.ask(op, "GET", f"{_BASE}/{chosen['_id']}", absent=True)
         if told is None:
             return None
-        return Stored(told["monitor"], (told["_id"], told["_seq_no"], told["_primary_term"]))
+        there = told["monitor"]
+        if not _is_ours(there) and self.version(there) is None:
+            hint = f"rename the monitor {told['_id']}, and call setup again"
+            raise UnavailableError(op, client.place, f"another monitor has the name {name}", hint)
+        return Stored(there, (told["_id"], told["_seq_no"], told["_primary_term"]))
 
     def write(self, client: Client, name: str, body: Mapping[str, Any], stored: Stored | None) -> None:
         """Create it, or replace `stored`; `UnavailableError` where somebody else changed it in between."""
@@ -272,7 +280,7 @@ class MonitorKind:
 
     def merged(self, body: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
         """Our body with what of the stored one belongs to the operator."""
-        theirs = {trigger["id"]: trigger for trigger in map(_trigger_of, there.get("triggers", ()))}
+        theirs = {trigger.get("id"): trigger for trigger in map(_trigger_of, there.get("triggers", ()))}
         triggers = []
         for ours in map(_trigger_of, body["triggers"]):
             old = theirs.get(ours["id"])

@@ -9,7 +9,7 @@ that rolls over and has no state that deletes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 PLUGIN: Final = "opensearch-index-management"
 ATTACHED: Final = "attached"
-"""The result of an index that a policy looks after from now on, or by its newer version."""
+"""The result of an index that a policy looks after from now on."""
+ASKED: Final = "asked to follow the newest version"
+"""The result of an index that goes on by a policy's newer version, or by a namespace's own policy, once OpenSearch has
+looked at it again. Until then it tells the older one."""
 
 LONGEST_DAYS: Final = 36_500
 FOR_EVER: Final = 0
@@ -34,6 +37,7 @@ OTHER: Final = "other"
 
 _API: Final = "/_plugins/_ism"
 _VERSION: Final = re.compile(r"\(version (\d+)\)$")
+_POLICY_ID: Final = "index.plugins.index_state_management.policy_id"
 _AT_ONCE: Final = 20
 """Indices in one request: their names make up its address."""
 
@@ -95,14 +99,19 @@ def _bare(value: Any) -> Any:
     }
 
 
+def check_days(days: int) -> None:
+    """`UsageError` for what is neither a number of days nor `FOR_EVER`."""
+    if days != FOR_EVER and not 1 <= days <= LONGEST_DAYS:
+        hint = f"a whole number of days from 1 to {LONGEST_DAYS}, or {FOR_EVER} to delete nothing"
+        raise UsageError("read the retention", str(days), "not a number of days", hint)
+
+
 def policy_parts(days: int, namespace: str | None = None) -> list[Part]:
     """The policies for a retention of `days` (or `FOR_EVER`), for all namespaces or for `namespace` alone.
 
     `UsageError` for what is no number of days.
     """
-    if days != FOR_EVER and not 1 <= days <= LONGEST_DAYS:
-        hint = f"a whole number of days from 1 to {LONGEST_DAYS}, or {FOR_EVER} to delete nothing"
-        raise UsageError("read the retention", str(days), "not a number of days", hint)
+    check_days(days)
     parts = mappings.retention_policies()
     bodies = {_name(facts, namespace): _policy(parts, facts, days, namespace) for facts in parts.policies}
     return [Part(KIND, bodies)]
@@ -118,7 +127,11 @@ def _patterns(facts: PolicyFacts, namespace: str | None) -> list[str]:
 
 
 def _policy(parts: PolicyParts, facts: PolicyFacts, days: int, namespace: str | None) -> dict[str, Any]:
-    """A policy as it is PUT: hot, warm some time after the rollover, and deleted if it is of that sort."""
+    """A policy as it is PUT: hot, warm some time after the rollover, and deleted if it is of that sort.
+
+    Where nothing deletes, warm goes on to `kept` in a hundred years: the plugin counts an index as done in a state that
+    leads nowhere, and what is done follows no newer version of its policy.
+    """
     rollover = dict(facts.rollover)
     onward = [_transition("warm", facts.warm_after)]
     states = [
@@ -134,6 +147,9 @@ def _policy(parts: PolicyParts, facts: PolicyFacts, days: int, namespace: str | 
         onward.insert(0, gone)  # the first that is due counts, and this one may be due before the other
         states[1]["transitions"] = [gone]
         states.append({"name": "delete", "actions": [{"delete": {}}], "transitions": []})
+    else:
+        states[1]["transitions"] = [_transition("kept", f"{LONGEST_DAYS}d")]
+        states.append({"name": "kept", "actions": [], "transitions": []})
     return {
         "policy": {
             "description": f"{about} (version {parts.version})",
@@ -160,11 +176,26 @@ def deleting(namespace: str | None = None) -> str:
 
 
 def stored_days(client: Client, namespace: str | None = None) -> int | Literal["other"] | None:
-    """The retention of the policy that is there, `FOR_EVER`, or `OTHER`; None: there is no policy."""
-    stored = KIND.read(client, deleting(namespace))
+    """The retention of the policy that is there, `FOR_EVER`, or `OTHER`; None: there is no policy.
+
+    `OTHER` is also a policy of this version that differs from ours in anything else: somebody wants it that way.
+    """
+    name = deleting(namespace)
+    stored = KIND.read(client, name)
     if stored is None:
         return None
-    states = stored.body["policy"].get("states", ())
+    days = _days_of(stored.body)
+    if days is None:
+        return OTHER
+    (part,) = policy_parts(days, namespace)
+    ours = part.bodies[name]
+    by_hand = KIND.version(stored.body) in {None, KIND.version(ours)} and KIND.normal(stored.body) != KIND.normal(ours)
+    return OTHER if by_hand else days
+
+
+def _days_of(body: Mapping[str, Any]) -> int | None:
+    """After how many days a policy deletes, `FOR_EVER`; None where it says so in another way than we do."""
+    states = body["policy"].get("states", ())
     last = {state["name"] for state in states if any("delete" in action for action in state.get("actions", ()))}
     conditions = [
         transition.get("conditions") or {}
@@ -176,51 +207,77 @@ def stored_days(client: Client, namespace: str | None = None) -> int | Literal["
         return FOR_EVER
     ages = {one.get("min_rollover_age", "") for one in conditions}
     age = ages.pop() if len(ages) == 1 else ""
-    return int(age[:-1]) if re.fullmatch(r"[0-9]{1,5}d", age) else OTHER
+    # Not 0d, which deletes at once and not never.
+    return days if re.fullmatch(r"[1-9][0-9]{0,4}d", age) and (days := int(age[:-1])) <= LONGEST_DAYS else None
 
 
 # -- the indices -------------------------------------------------------------------------------------------------------
 
 
 def attach(
-    client: Client, namespace: str | None = None, *, spare_before: float | None = None, dry_run: bool = False
+    client: Client,
+    bodies: Mapping[str, Mapping[str, Any]],
+    namespace: str | None = None,
+    *,
+    spare_before: float | None = None,
+    dry_run: bool = False,
 ) -> Iterator[Step]:
-    """Let the policies look after the indices that were there before them, and by the newest version.
+    """Let the policies `bodies` look after the indices that were there before them, and by the newest version.
 
     OpenSearch gives a policy to an index when it is made, and leaves it with the version of that day. An index that
-    another policy looks after is left to it. `spare_before` (seconds since 1970): one that was rolled over before that
-    is not handed to the policy that deletes, which would delete it at once. Yields a step for each index that was
-    changed, or could not be.
+    another policy looks after is left to it; the general one gives way to that of a namespace. `spare_before` (seconds
+    since 1970): for one that was rolled over before that nothing is changed under the policy that deletes, which would
+    delete it at once. Yields a step for each index that was changed, or could not be. `dry_run`: as if `bodies` were
+    installed.
     """
     for facts in mappings.retention_policies().policies:
         policy = _name(facts, namespace)
-        stored = KIND.read(client, policy)
-        if stored is None:
-            continue  # a dry run before the first installation
+        if policy not in bodies:
+            continue
+        newest = _newest(client, policy, bodies[policy], dry_run=dry_run)
+        ours = {policy, _name(facts, None)}
         streams = data_streams(client, namespace, facts.streams)
         spared = _rolled_over_before(client, streams, spare_before) if facts.delete and spare_before else frozenset()
         indices = [name for stream in streams for name in stream.indices]
         for first in range(0, len(indices), _AT_ONCE):
             names = indices[first : first + _AT_ONCE]
-            told = client.ask(
-                "read the policies in use", "GET", f"{_API}/explain/{','.join(names)}", params={"show_policy": "true"}
-            )
+            told = _explained(client, names)
             for name in names:
-                change = _change(policy, told.get(name) or {}, stored.body)
+                change = _change(policy, ours, told.get(name) or {}, newest)
                 if change is None:
                     continue
-                if change.call == "add" and name in spared:
+                if name in spared:
                     why = (
                         "rolled over so long ago that the policy would delete it now; --retention-days N hands it over"
                     )
                     yield Step("index", name, f"{LEFT_OUT}: {why}")
                 else:
-                    result = ATTACHED if dry_run else _attached(client, name, policy, change)
+                    result = change.result if dry_run else _asked(client, name, policy, change)
                     yield Step("index", name, result, change.said)
 
 
+def _newest(client: Client, policy: str, body: Mapping[str, Any], *, dry_run: bool) -> Mapping[str, Any]:
+    """What the policy says on the server, or would say after an installation of `body`."""
+    stored = KIND.read(client, policy)
+    if stored is None:
+        return body
+    there, ours = KIND.version(stored.body), KIND.version(body)
+    newer = there is not None and ours is not None and there > ours
+    return body if dry_run and not newer else stored.body
+
+
+def _explained(client: Client, names: Iterable[str]) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = client.ask(
+        "read the policies in use", "GET", f"{_API}/explain/{','.join(names)}", params={"show_policy": "true"}
+    )
+    return told
+
+
 def _rolled_over_before(client: Client, streams: Iterable[DataStream], moment: float) -> frozenset[str]:
-    """Of these indices those that were rolled over before `moment`, that is whose successor was made before it."""
+    """Of these indices those that were rolled over before `moment`, that is whose successor was made before it.
+
+    One whose age the server does not tell counts as old: nothing is deleted because of an answer that is not whole.
+    """
     if not any(len(stream.indices) > 1 for stream in streams):
         return frozenset()
     path = f"/logs-{mappings.component_templates().owner}.*/_settings/index.creation_date"
@@ -228,33 +285,44 @@ def _rolled_over_before(client: Client, streams: Iterable[DataStream], moment: f
 
     def made(name: str) -> float:
         entry = told.get(name)
-        return int(entry["settings"]["index"]["creation_date"]) / 1000 if entry else moment
+        return int(entry["settings"]["index"]["creation_date"]) / 1000 if entry else 0.0
 
     return frozenset(name for stream in streams for name, after in pairwise(stream.indices) if made(after) < moment)
 
 
 class _Change(NamedTuple):
     call: str
+    result: str
     said: tuple[str, ...]
 
 
-def _change(policy: str, state: Mapping[str, Any], newest: Mapping[str, Any]) -> _Change | None:
-    """What makes this policy, as it is now, look after an index; None: nothing, or another one does.
+def _change(policy: str, ours: Collection[str], state: Mapping[str, Any], newest: Mapping[str, Any]) -> _Change | None:
+    """What makes this policy, as it is now, look after an index; None: nothing, or another one than `ours` does.
 
     What an index goes by is compared as a whole: its `policy_seq_no` is -2 for all that a policy found by itself. One
     whose policy has not begun yet shows none: it begins with the newest.
     """
-    there = state.get("index.plugins.index_state_management.policy_id")
+    there = state.get(_POLICY_ID)
     if there is None:
-        return _Change("add", (f"policy: none -> {policy}",))
+        return _Change("add", ATTACHED, (f"policy: none -> {policy}",))
+    if there not in ours:
+        return None
+    if there != policy:
+        return _Change("change_policy", ASKED, (f"policy: {there} -> {policy}",))
     followed = state.get("policy")
-    if there != policy or not isinstance(followed, Mapping):
+    if not isinstance(followed, Mapping):
         return None
     said = difference(KIND.normal({"policy": followed}), KIND.normal(newest))
-    return _Change("change_policy", said) if said else None
+    return _Change("change_policy", ASKED, said) if said else None
 
 
-def _attached(client: Client, name: str, policy: str, change: _Change) -> str:
+def _asked(client: Client, name: str, policy: str, change: _Change) -> str:
+    """Ask for the change, and what came of it."""
     told = client.ask(f"attach {policy}", "POST", f"{_API}/{change.call}/{name}", body={"policy_id": policy})
     failed = told.get("failed_indices")
-    return f"{LEFT_OUT}: {failed[0].get('reason')}" if failed else ATTACHED
+    if not failed:
+        return change.result
+    # A new index finds its policy by itself, now and then between our question and this.
+    if change.call == "add" and (_explained(client, [name]).get(name) or {}).get(_POLICY_ID) == policy:
+        return change.result
+    return f"{LEFT_OUT}: {failed[0].get('reason')}"

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from tests.e2e.agent_process import Place, controls, eventually, lines
+from tests.e2e.agent_process import Place, controls, environment, eventually, lines
 
 DAY = 86400.0
 
@@ -65,11 +65,14 @@ def test_one_pass_makes_no_report(place):
 # -- what expires ------------------------------------------------------------------------------------------------------
 
 
-def age(place, days):
-    """As if so many days had passed since the agent last looked."""
-    memory = place.state / "retention"
-    kept = [json.loads(text) for text in memory.read_text().splitlines()]
-    memory.write_text("".join(json.dumps({**one, "time": one["time"] - days * DAY}) + "\n" for one in kept))
+def earlier(place, days):
+    """The environment of an agent whose clock shows a time so many days ago."""
+    hook = place.root / "earlier"
+    hook.mkdir(exist_ok=True)
+    shift = f"import time\nright = time.time\ntime.time = lambda: right() - {days * DAY}\n"
+    (hook / "sitecustomize.py").write_text(shift)
+    kept = environment(place.root)
+    return {**kept, "PYTHONPATH": f"{hook}{os.pathsep}{kept['PYTHONPATH']}"}
 
 
 def delete_events(place, below):
@@ -83,15 +86,16 @@ def delete_events(place, below):
 
 
 def test_events_that_a_destination_deleted_by_age_are_expired_and_one_more_is_not(place):
+    place.write(retention={"days": 30})
+    before = earlier(place, 31)
     place.append(lines(0, 50))
-    assert place.once().code == 0
-    assert place.once().code == 0  # remembers how long the log was
-    age(place, 551)
+    assert place.once(env=before).code == 0
+    assert place.once(env=before).code == 0  # remembers how long the log was
     place.append(lines(50, 10))
     assert place.once().code == 0
     (leaf,) = controls(place.archived(), "retention")
     below = leaf["below"]
-    assert leaf == {"days": 550, "below": below} and 50 < below < 70
+    assert leaf == {"days": 30, "below": below} and 50 < below < 70
     assert delete_events(place, below) >= 50
     done = place.verify("--store")
     assert done.code == 0, done
@@ -99,6 +103,21 @@ def test_events_that_a_destination_deleted_by_age_are_expired_and_one_more_is_no
     delete_events(place, below + 8)
     done = place.verify("--store")
     assert done.code == 1 and "unexplained" in done.out
+
+
+def test_a_memory_that_somebody_made_older_makes_nothing_expire(place):
+    place.write(retention={"days": 30})
+    place.append(lines(0, 50))
+    assert place.once().code == 0
+    assert place.once().code == 0
+    memory = place.state / "retention"
+    kept = [json.loads(text) for text in memory.read_text().splitlines()]
+    memory.write_text("".join(json.dumps({**one, "time": one["time"] - 31 * DAY}) + "\n" for one in kept))
+    assert place.once().code == 0
+    (leaf,) = controls(place.archived(), "retention")
+    assert delete_events(place, leaf["below"]) >= 50
+    done = place.verify("--store")
+    assert done.code == 1 and "unexplained" in done.out and "expired" not in done.out
 
 
 def test_without_retention_nothing_is_announced(place):

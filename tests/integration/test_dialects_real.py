@@ -232,11 +232,13 @@ class WholeSyslogNg(SyslogNg):
         return command
 
 
-def test_a_static_separator_does_not_read_a_message_with_another_one(read):
-    """What docs/howto/siem-syslog.md warns of: a value with `^` makes the whole message one with `~`."""
-    documents = [document(1, change(trail__change__old="a^b"))]
+def test_a_value_cannot_be_taken_for_another_attribute(read):
+    """A receiver with a fixed separator reads what was sent, whatever the author of a value wrote into it."""
+    documents = [document(1, change(message="x^newValue=1^y", trail__change__new="190000"))]
     (found,) = read("rsyslog", "leef", documents, modules=["mmfields"], actions=FIELDS)
-    assert "|~|sev=3~" in found["leef"]["f1"] and "oldValue=a" in found["leef"]["f1"]
+    news = [value for value in found["leef"].values() if value.startswith("newValue=")]
+    assert news == ["newValue=190000"]
+    assert "msg=x\uff3enewValue=1\uff3ey" in found["leef"].values()
 
 
 def test_syslog_ngs_parser_for_pairs_is_not_enough(read):

@@ -127,6 +127,11 @@ search 'event.category:database AND event.type:change' --since 2026-03-04 --unti
 search 'trail.object.type:(offer OR employee) AND trail.change.category:(pay OR bank)' --json
 search 'trail.values.name:"New Hire"'
 search 'trail.raw:NOTHING OR trail.object.key:okta*'
+search 'trail.values.name:[New TO Nf]'
+search 'trail.values:>=N'
+search 'trail.change.new.lc:[a TO z]'
+search '_exists_:trail.change.new.lc AND event.module:greenhouse'
+search '@timestamp:>=0800 AND event.module:greenhouse'
 search 'error.message:json' --json
 search 'message:"Make 4412"'
 search 'related.ip:198.51.100.9' --since 2026-03-03 --until 2026-03-03 --json

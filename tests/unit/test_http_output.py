@@ -154,6 +154,17 @@ def test_a_receiver_that_begins_to_refuse_everything_costs_few_dead_letters(open
     assert output.flush() == {"takes": True}
 
 
+def test_many_refused_events_stop_nothing_where_others_are_taken_beside_them(opened):
+    output = opened(lambda body, headers: 413 if b"bad" in body else 204)
+    sent = batch(0, *(document(k, change(message="bad" if k % 9 == 0 else "good")) for k in range(90)))
+    receipt = output.deliver(sent)
+    dead = len(receipt.refused)
+    for _ in range(TRIES - 1):
+        receipt = output.deliver(batch(0, *receipt.retry))
+        dead += len(receipt.refused)
+    assert (dead, receipt.retry, receipt.error) == (10, [], "")
+
+
 @pytest.mark.parametrize("status", [400, 413])
 def test_a_request_of_several_events_is_halved_until_the_one_is_found(opened, status):
     output = opened(lambda body, headers: status if b"bad" in body else 204, body="ndjson", batch=64)
@@ -244,6 +255,8 @@ def test_every_document_is_accounted_for_whatever_is_answered(opened):
         ({"batch": 5}, "only for body: ndjson"),
         ({"body": "slack", "control": "full"}, "holds no sealed documents"),
         ({"headers": {"Authorization": "x"}}, "is set by the agent itself"),
+        ({"headers": {"x-fieldtrail-id": "1"}}, "is set by the agent itself"),
+        ({"headers": {"x-fieldtrail-SIGNATURE": "1"}, "hmac": {"secret": "k"}}, "is the signature's"),
         ({"headers": {"X-A": "a\nb"}}, "printable ASCII"),
         ({"auth": {"basic": {"username": "u", "password": "p"}, "bearer": {"token": "t"}}}, "one of basic and bearer"),
         ({"hmac": {"secret": "a", "secret_file": "b"}}, "exactly one"),
@@ -255,3 +268,9 @@ def test_a_section_that_cannot_work_is_refused(keys, said):
         section(**keys)
     assert said in caught.value.render()
     assert "pw" not in caught.value.render()
+
+
+def test_the_address_and_own_headers_are_secrets():
+    made = section(url="https://hooks.example/in/s3cret", headers={"X-Api-Key": "hunter2"})
+    assert "s3cret" not in repr(made) + made.model_dump_json()
+    assert "hunter2" not in repr(made) + made.model_dump_json()

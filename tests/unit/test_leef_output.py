@@ -1,4 +1,4 @@
-r"""LEEF as it leaves: the header, the separator, the table; and read back by a parser that does not know the writer."""
+r"""LEEF as it leaves: the header, the table, what a value may hold; and read back by a parser that does not know the writer."""
 
 import re
 
@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from parsers import leef
 from parsers._contract import Context
 from shipper.output_sections import SyslogSection
-from shipper.outputs import _leef
 from shipper.outputs import _syslog_frame as frame
 from tests.shipped import LOG, change, document
 
 PICTURED = {**{code: chr(0x2400 + code) for code in range(32)}, 0x7F: "\u2421"}
-HARD = st.text(
-    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("|=\\\n\r\t\x00\x1f\x7f" + _leef.SEPARATORS))
-)
+IN_VALUES = {**PICTURED, ord("^"): "\uff3e"}
+HARD = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("|=\\\n\r\t\x00\x1f\x7f^~`")))
 EVERYTHING = "".join(map(chr, range(128)))
 
 
@@ -30,7 +28,8 @@ def sent(event, index=0x15839, **values):
 def attributes(text):
     """Those of a message, by the parser."""
     *_, told, rest = text.split("|", 6)
-    return leef.pairs(rest, chr(int(told[1:], 16)) if len(told) > 1 else told)
+    assert told == "^"
+    return leef.pairs(rest, told)
 
 
 def test_a_change_reads_as_the_format_asks():
@@ -67,7 +66,7 @@ def test_the_parser_makes_the_same_event_of_it():
 def test_whatever_values_hold_a_parser_finds_them(old, new, name, message):
     text = sent(change(trail__change__old=old, trail__change__new=new, user__name=name, message=message))
     found = attributes(text)
-    wanted = [value.translate(PICTURED).strip() for value in (old, new, name, message)]
+    wanted = [value.translate(IN_VALUES).strip() for value in (old, new, name, message)]
     assert [found[key] for key in ("oldValue", "newValue", "usrName", "msg")] == wanted
     assert found["sealIndex"] == "88121" and found["sev"] == "3" and "attributes" not in found
 
@@ -81,22 +80,13 @@ def test_a_message_is_one_line_and_its_header_has_six_bars(value):
     ).groups()
     assert head and (version, vendor, product) == ("2.0", "Fieldtrail", "Fieldtrail")
     assert release == code == value.translate(PICTURED).replace("|", "_")
-    assert len(told) == 1 and not re.search(r"[\x00-\x1f\x7f]", text)
+    assert told == "^" and not re.search(r"[\x00-\x1f\x7f]", text)
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [("a", "^"), ("a^b", "~"), ("~^`", ";"), (_leef.SEPARATORS, "x1F"), (EVERYTHING, "x1F"), ("=|\\", "^")],
-)
-def test_the_separator_is_the_first_that_no_value_holds(value, told):
-    text = sent(change(trail__change__old=value))
-    assert f"|field.update|{told}|sev=3" in text
-    assert attributes(text)["oldValue"] == value.translate(PICTURED)
-
-
-def test_no_separator_can_be_part_of_a_key_or_of_the_header():
-    assert not any(char.isalnum() or char in "=|\\ " for char in _leef.SEPARATORS)
-    assert len(set(_leef.SEPARATORS)) == len(_leef.SEPARATORS)
+def test_no_value_can_be_taken_for_another_attribute():
+    text = sent(change(trail__change__new="190000", message="x^oldValue=90000^newValue=90001^y"))
+    assert re.findall(r"\^newValue=([^^]*)", text) == ["190000"]
+    assert attributes(text)["msg"] == "x\uff3eoldValue=90000\uff3enewValue=90001\uff3ey"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import mappings
 from shipper.errors import UsageError
-from shipper.outputs._match import Glob, split_wildcards
-from shipper.outputs._query import COLUMNS, compile_query, quote
+from shipper.outputs._match import FLAT_OBJECTS, Glob, split_wildcards
+from shipper.outputs._query import COLUMNS, DATE_FIELDS, compile_query, quote
+from shipper.outputs._query_string import query_string
 from shipper.outputs._when import Span, instant, parse_span
+from shipper.schema import fields
+from shipper.templates import mapping
 from tests.shipped import change
 
 NOW = instant("2026-02-10T12:00:00Z") / 1_000_000  # type: ignore[operator]
@@ -146,6 +150,34 @@ def test_a_query_that_is_too_much_is_refused(query):
         compile_query(query, NOW)
 
 
+@pytest.mark.parametrize("query", ["NOT " * 1000 + "a", "+" * 3000 + "a", "-" * 3000 + "a", "NOT " * 200 + "a"])
+def test_a_query_within_a_query_within_a_query_is_refused_in_words(query):
+    for understood in (compile_query, query_string):
+        with pytest.raises(UsageError, match="nested too deeply"):
+            understood(query, NOW)
+
+
+@pytest.mark.parametrize("query", ["NOT " * 140 + "a", "(NOT " * 50 + "a" + ")" * 50, "a OR b AND " * 300 + "c"])
+def test_what_is_understood_can_also_be_held_against_events(query):
+    assert compile_query(query, NOW).matches({"message": "a c"})
+    assert query_string(query, NOW)
+
+
+def test_every_indexed_date_is_searched_as_a_date():
+    known = {**fields(), **mappings.trail_fields()}
+    indexed = {*mappings.component_templates().ecs, *mappings.trail_fields()}
+    dates = {name for name in indexed if known[name].type == "date" and known[name].index}
+    assert dates | {"event.ingested"} == DATE_FIELDS, "event.ingested is what a pipeline of the server's owner adds"
+    assert found("trail.verify.since:2026-03", trail__verify={"since": "2026-03-10T00:00:00Z"})
+
+
+def test_every_flat_object_is_searched_as_one():
+    known = {**fields(), **mappings.trail_fields()}
+    indexed = {*mappings.component_templates().ecs, *mappings.trail_fields()}
+    flat = {name for name in indexed if mapping(known[name])["type"] == "flat_object"}
+    assert flat == FLAT_OBJECTS
+
+
 def test_a_foreign_key_with_dots_is_found():
     assert found("trail.values.pay.base:5", trail__values={"pay.base": "5"})
     assert found("trail.raw:deep", trail__raw={"a": {"b": ["deep"]}})
@@ -264,6 +296,23 @@ def test_what_is_no_date_is_none(text):
         ('source.ip:"::ffff:198.51.100.9"', {}, True),
         ('trail.raw:"2.0"', {"trail__raw": {"n": 2}}, False),
         ("trail.raw.n:2", {"trail__raw": {"n": 2}}, True),
+        ("trail.raw.n:>200", {"trail__raw": {"n": 1000}}, False),
+        ("trail.raw.n:<200", {"trail__raw": {"n": 1000}}, True),
+        ("trail.values.n:[1000 TO 1000]", {"trail__values": {"n": 1000}}, True),
+        ("trail.raw.text:x", {"trail__raw": {"text": "x"}}, True),
+        ("trail.raw.text:x", {"trail__raw": "x"}, False),
+        ("labels:x", {"labels": {"team": "x"}}, True),
+        ("labels.floor:>10", {"labels": {"floor": "9"}}, True),
+        ("labels:y", {"labels": {"team": "x"}}, False),
+        ("trail.change.new.lc:[a TO z]", {"trail__change__new": "Kim"}, True),
+        ("trail.change.new.lc:>=KIM", {"trail__change__new": "kim"}, True),
+        ("trail.change.new.lc:<KIM", {"trail__change__new": "kim"}, False),
+        ("trail.change.new:[a TO z]", {"trail__change__new": "Kim"}, False),
+        ("user.name.lc:{a TO *]", {"user__name": "Kim"}, True),
+        ("_exists_:user.name.lc", {}, True),
+        ("_exists_:user.full_name.text", {}, True),
+        ("user.name.lc:*", {}, True),
+        ("_exists_:trail.raw.lc", {"trail__raw": {"b": "x"}}, False),
     ],
 )
 def test_words_addresses_and_objects_are_compared_as_opensearch_compares_them(query, paths, expected):

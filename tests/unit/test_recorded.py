@@ -55,6 +55,7 @@ def test_what_was_found_is_counted():
 
 def test_what_is_explained_is_no_finding():
     book = small_log()
+    book.now += 86400
     book.control("retention", {"days": 1, "below": 11})
     book.checkpoint()
     report = verify(Memory(without(book.documents, book.at(3))), trust(book))
@@ -121,6 +122,7 @@ def test_a_result_that_is_not_kept_in_time_is_no_success(monkeypatch):
     pipeline = Pipeline(next_seq=7)
     answer = Recorder(pipeline.take, pipeline.journal, threading.Event()).record(result())
     assert "not kept yet" in answer["error"]
+    assert [request.cancelled for request in pipeline.taken] == [True]
 
 
 def test_an_agent_that_ends_takes_no_results():
@@ -148,6 +150,9 @@ def test_the_pipeline_seals_it_in_the_health_stream(tmp_path):
     clock = StandingClock()
     made = Generations(config, identity(), None, State(), clock=clock, random_bytes=nonces(), once=False)
     made._begin("first", None)
+    before = len(made.book.pending)
+    made.serve(Request("verify", result(), cancelled=True), [])
+    assert len(made.book.pending) == before, "its caller was told that it is not kept"
     made.serve(Request("verify", result()), [])
     event = made.book.pending[-1]
     assert event["event"]["action"] == "seal.verify"

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shipper import retention
 from shipper.config import RetentionSection, parse
+from shipper.connect import remarks
 from shipper.errors import DiskError
 from shipper.recover import Watermark
 from shipper.retention import AHEAD, DAY, Retention
@@ -255,3 +256,78 @@ def test_the_file_is_one_object_a_line(days):
 def test_the_configuration_says_for_how_long(text, found):
     section = parse(text, "c.yaml").retention
     assert (None if section is None else section.days) == found
+
+
+# -- clocks that are wrong ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_concluded_while_the_clock_is_not_set(days):
+    for _ in range(3):
+        days.day()
+    before, right = days.lines(), days.clock.wall
+    days.clock.wall = 0.0
+    days.start()
+    assert [days.day() for _ in range(3)] == [[]] * 3
+    assert days.lines() == before
+    days.clock.wall = right + 3 * DAY
+    days.start()
+    assert days.day() == [] and days.size == 70
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_clock_that_was_behind_for_a_while_makes_nothing_old_and_spoils_no_earlier_line(days, again):
+    days.pass_by(1000)
+    for _ in range(3):
+        days.day()
+    before, right = days.lines()[-3:], days.clock.wall
+    days.clock.wall -= 900 * DAY
+    days.start()
+    assert [days.day() for _ in range(3)] == [[]] * 3
+    assert days.lines()[: len(before)] == before
+    days.clock.wall = right + 3 * DAY
+    if again:
+        days.start()
+    assert [days.day() for _ in range(20)] == [[]] * 20
+    assert any(days.day() for _ in range(10))
+
+
+def test_what_a_machine_that_sleeps_at_night_remembers_grows_old(days):
+    """Its monotonic clock stands meanwhile: a line is not called older than the hours that were counted."""
+    said = []
+    for _ in range(40):
+        days.clock.wall += 7200
+        said += days.day()
+    assert [payload["below"] for payload in said] == list(range(10, 10 * len(said) + 10, 10))
+    assert len(said) == 40 - (30 - AHEAD)
+    assert len(days.lines()) <= 33
+
+
+# -- whether it is announced at all ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", None),
+        ("retention: {days: 30}", 30),
+        ("outputs: [{id: a, type: store}]", None),
+        ("outputs: [{id: a, type: opensearch, hosts: ['https://search.example:9200']}]", 550),
+        ("outputs: [{id: a, type: opensearch, hosts: ['https://search.example:9200']}]\nretention: null", None),
+    ],
+)
+def test_it_is_announced_where_an_output_deletes_by_age_or_somebody_asks_for_it(text, found):
+    section = retention.announced(parse(text, "c.yaml"))
+    assert (None if section is None else section.days) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", 0),
+        ("retention: {days: 30}", 1),
+        ("retention: null", 0),
+        ("retention: {days: 30}\noutputs: [{id: a, type: opensearch, hosts: ['https://search.example:9200']}]", 0),
+    ],
+)
+def test_validate_remarks_on_a_retention_that_no_output_has(text, told):
+    assert len([one for one in remarks(parse(text, "c.yaml")) if "set retention: null" in one]) == told

@@ -55,6 +55,13 @@ def test_a_webhook_is_sent_text_and_says_so(tmp_path):
         assert webhook["header_params"] == {"Content-Type": "text/plain; charset=utf-8"}
 
 
+@pytest.mark.parametrize("text", [SECRET, f"webhook:{SECRET}", f"Slack={SECRET}", f"{SECRET}?key=abcdef"])
+def test_a_url_without_its_kind_is_not_quoted(text):
+    with pytest.raises(UsageError, match="no kind of channel") as caught:
+        channel_of(text)
+    assert "hooks.example" not in caught.value.render() and "abcdef" not in caught.value.render()
+
+
 def test_mail_names_its_sender_and_all_who_get_it():
     email = channel_of("email=smtp-1:soc@acme.example, audit@acme.example")["email"]
     assert email["email_account_id"] == "smtp-1"

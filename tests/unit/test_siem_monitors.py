@@ -379,6 +379,26 @@ def test_of_two_monitors_of_one_name_ours_is_the_one():
     assert stored.handle == ("b-ours", 0, 1)
 
 
+def test_a_monitor_of_somebody_else_under_our_name_is_neither_read_as_ours_nor_replaced():
+    server = Alerting()
+    foreign = copy.deepcopy(BODIES["fieldtrail-alerts"])
+    foreign |= {"triggers": [{"query_level_trigger": {"id": "abc"}}], "ui_metadata": {}}
+    server.put("theirs", foreign)
+    with pytest.raises(UnavailableError, match="another monitor has the name fieldtrail-alerts") as caught:
+        list(install(server, monitor_parts()))
+    assert "rename the monitor theirs" in caught.value.hint
+    assert all(method != "PUT" for method, _, _ in server.writes)
+
+
+def test_a_trigger_without_an_id_does_not_stop_an_update():
+    kind = MonitorKind(channel=True)
+    there = {"triggers": [{"query_level_trigger": {}}]}
+    body = BODIES["fieldtrail-alerts"]
+    assert kind.merged(body, there)["triggers"] == [
+        {"bucket_level_trigger": trigger_of(body, number)} for number in range(len(body["triggers"]))
+    ]
+
+
 def test_somebody_elses_change_in_between_is_not_overwritten():
     server = Alerting()
     list(install(server, monitor_parts()))

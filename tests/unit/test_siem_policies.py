@@ -7,7 +7,7 @@ import pytest
 import mappings
 from shipper.errors import UsageError
 from shipper.siem.install import Step, install
-from shipper.siem.policies import KIND, PLUGIN, attach, policy_parts, stored_days
+from shipper.siem.policies import ASKED, KIND, PLUGIN, attach, policy_parts, stored_days
 
 EVENTS, SEAL = "fieldtrail-events", "fieldtrail-seal"
 
@@ -96,7 +96,7 @@ def test_every_stream_is_in_exactly_one_policy():
 def test_control_leaves_and_checkpoints_are_never_deleted():
     seal = bodies()[SEAL]["policy"]
     assert seal["ism_template"][0]["index_patterns"] == ["logs-fieldtrail.log-*", "logs-fieldtrail.checkpoint-*"]
-    assert set(states(bodies()[SEAL])) == {"hot", "warm"}
+    assert set(states(bodies()[SEAL])) == {"hot", "warm", "kept"}
     assert not any("delete" in action for state in seal["states"] for action in state["actions"])
     assert not any(one["state_name"] == "delete" for state in seal["states"] for one in state["transitions"])
 
@@ -194,7 +194,7 @@ def test_the_stored_retention_is_known_only_where_it_is_told_as_we_tell_it():
 
 def test_for_ever_means_that_no_policy_deletes():
     for body in bodies(0).values():
-        assert set(states(body)) == {"hot", "warm"} and "deleted" not in body["policy"]["description"]
+        assert set(states(body)) == {"hot", "warm", "kept"} and "deleted" not in body["policy"]["description"]
     assert states(bodies(0)[EVENTS])["hot"]["actions"][0]["rollover"]["min_index_age"] == "30d"
 
 
@@ -225,7 +225,7 @@ def test_indices_from_before_the_policies_are_attached_and_others_left_as_they_a
         }
     )
     list(install(server, policy_parts(550)))
-    steps = list(attach(server))
+    steps = list(attach(server, bodies()))
     assert server.posted == [
         ("add", ".ds-logs-fieldtrail.change-a-000001", EVENTS),
         ("add", ".ds-logs-fieldtrail.log-a-000001", SEAL),
@@ -237,29 +237,134 @@ def test_indices_with_an_older_version_of_the_policy_get_the_newest():
     followed = as_told(EVENTS, bodies()[EVENTS]["policy"])
     server = Ism({".ds-logs-fieldtrail.change-a-000001": managed(EVENTS, followed)})
     list(install(server, policy_parts(550)))
-    assert list(attach(server)) == []
+    assert list(attach(server, bodies())) == []
     list(install(server, policy_parts(400)))
-    (step,) = attach(server)
+    (step,) = attach(server, bodies(400))
     assert server.posted == [("change_policy", ".ds-logs-fieldtrail.change-a-000001", EVENTS)]
+    assert step.result == ASKED
     assert "states[1].transitions[0].conditions.min_rollover_age: 550d -> 400d" in step.difference
 
 
-def test_a_dry_run_attaches_nothing_and_needs_no_policy_to_be_there():
+def test_a_dry_run_attaches_nothing_and_needs_no_policy_to_be_there_to_say_what_it_would():
     server = Ism({".ds-logs-fieldtrail.change-a-000001": {POLICY: None}})
-    assert list(attach(server, dry_run=True)) == []
+    assert [step.result for step in attach(server, bodies(), dry_run=True)] == ["attached"]
     list(install(server, policy_parts(550)))
-    assert [step.result for step in attach(server, dry_run=True)] == ["attached"]
+    assert [step.result for step in attach(server, bodies(), dry_run=True)] == ["attached"]
     assert server.posted == []
+
+
+def test_a_dry_run_says_which_indices_would_follow_the_policy_that_it_would_install():
+    followed = as_told(EVENTS, bodies()[EVENTS]["policy"])
+    server = Ism({".ds-logs-fieldtrail.change-a-000001": managed(EVENTS, followed)})
+    list(install(server, policy_parts(550)))
+    assert [step.result for step in attach(server, bodies(30), dry_run=True)] == [ASKED]
+    policy = server.policies[EVENTS]
+    policy["description"] = policy["description"].replace("(version 1)", "(version 9)")
+    (step,) = attach(server, bodies(30), dry_run=True)
+    assert [line.partition(":")[0] for line in step.difference] == ["description"], "a newer policy is left as it is"
+
+
+@pytest.mark.parametrize("days", [0, 550])
+def test_no_index_is_ever_done_with_its_policy_and_so_deaf_to_a_newer_one(days):
+    for body in bodies(days).values():
+        found = states(body)
+        (last,) = [name for name, state in found.items() if not state["transitions"]]
+        assert last == "delete" or {
+            one["conditions"]["min_rollover_age"]
+            for state in found.values()
+            for one in state["transitions"]
+            if one["state_name"] == last
+        } == {"36500d"}
+
+
+def test_an_index_of_a_namespace_goes_from_the_general_policy_to_its_own():
+    name = ".ds-logs-fieldtrail.change-acme-000001"
+    server = Ism({name: managed(EVENTS, as_told(EVENTS, bodies()[EVENTS]["policy"]))})
+    list(install(server, policy_parts(550, "acme")))
+    own = f"{EVENTS}-acme"
+    assert list(attach(server, bodies(550, "acme"), "acme")) == [
+        Step("index", name, ASKED, (f"policy: {EVENTS} -> {own}",))
+    ]
+    assert server.posted == [("change_policy", name, own)]
+
+
+def test_the_general_policy_takes_no_index_from_that_of_a_namespace():
+    server = Ism({".ds-logs-fieldtrail.change-acme-000001": managed(f"{EVENTS}-acme")})
+    list(install(server, policy_parts(550)))
+    assert list(attach(server, bodies())) == []
+
+
+@pytest.mark.parametrize("namespace", [None, "a"])
+def test_an_index_that_was_rolled_over_long_ago_gets_no_shorter_policy_either(namespace):
+    first, second = (f".ds-logs-fieldtrail.change-a-00000{n}" for n in (1, 2))
+    for_ever = as_told(EVENTS, bodies(0)[EVENTS]["policy"])
+    server = Ism({first: managed(EVENTS, for_ever), second: managed(EVENTS, for_ever)})
+    server.made = {first: 100.0, second: 200.0}
+    list(install(server, policy_parts(550, namespace)))
+    found = {step.name: step.result for step in attach(server, bodies(550, namespace), namespace, spare_before=201.0)}
+    assert found[first].startswith("left out: rolled over so long ago") and found[second] == ASKED
+    assert [name for _, name, _ in server.posted] == [second]
+
+
+def test_an_index_whose_age_the_server_does_not_tell_is_spared():
+    first, second = (f".ds-logs-fieldtrail.change-a-00000{n}" for n in (1, 2))
+    server = Ism({first: {POLICY: None}, second: {POLICY: None}})
+    list(install(server, policy_parts(550)))
+    found = {step.name: step.result for step in attach(server, bodies(), spare_before=201.0)}
+    assert found[first].startswith("left out") and found[second] == "attached"
+
+
+def test_an_index_that_found_its_policy_in_between_is_attached_after_all():
+    name = ".ds-logs-fieldtrail.change-a-000001"
+    server = Ism({name: {POLICY: None}})
+    list(install(server, policy_parts(550)))
+    server.failing = "This index already has a policy"
+    ask = server.ask
+
+    def meanwhile(op, method, path, **more):
+        answer = ask(op, method, path, **more)
+        if "/add/" in path:
+            server.indices[name] = managed(EVENTS)
+        return answer
+
+    server.ask = meanwhile
+    assert [step.result for step in attach(server, bodies())] == ["attached"]
+
+
+@pytest.mark.parametrize("days", [0, 123])
+@pytest.mark.parametrize("description", ["as it was", "ours"])
+def test_a_policy_of_this_version_that_was_changed_anywhere_is_somebody_elses(days, description):
+    server = Ism()
+    list(install(server, policy_parts(days)))
+    policy = server.policies[EVENTS]
+    if description == "ours":
+        policy["description"] = "ours"
+    else:
+        policy["states"][-1]["actions"].insert(0, {"snapshot": {"repository": "vault", "snapshot": "last"}})
+    assert stored_days(server) == "other"
+    policy["description"] = "from before (version 0)"
+    assert stored_days(server) == days, "an older version is not a change by hand"
+
+
+@pytest.mark.parametrize("age", ["0d", "36501d", "12h"])
+def test_an_age_that_is_none_of_ours_is_not_taken_for_a_number_of_days(age):
+    server = Ism()
+    list(install(server, policy_parts(123)))
+    server.policies[EVENTS]["description"] = "from before (version 0)"
+    for state in server.policies[EVENTS]["states"]:
+        for one in state["transitions"]:
+            one["conditions"] = {"min_rollover_age": age}
+    assert stored_days(server) == "other"
 
 
 def test_an_index_that_the_server_does_not_attach_is_told_with_its_reason():
     server = Ism({".ds-logs-fieldtrail.change-a-000001": {POLICY: None}})
     list(install(server, policy_parts(550)))
     server.failing = "This index is closed"
-    assert [step.result for step in attach(server)] == ["left out: This index is closed"]
+    assert [step.result for step in attach(server, bodies())] == ["left out: This index is closed"]
 
 
 def test_many_indices_are_asked_about_in_several_requests():
     server = Ism({f".ds-logs-fieldtrail.change-a-{n:06d}": {POLICY: None} for n in range(1, 46)})
     list(install(server, policy_parts(550)))
-    assert len(list(attach(server))) == 45
+    assert len(list(attach(server, bodies()))) == 45

@@ -243,7 +243,8 @@ def _updates_a_monitor():
         name = orjson.loads(body)["query"]["term"]["monitor.name.keyword"]
         return {"hits": {"hits": [{"_id": name, "_source": {**bodies[name], "monitor_type": "other"}}]}}
 
-    one = {"_id": "x", "_seq_no": 1, "_primary_term": 1, "monitor": {"name": "x", "triggers": [], "inputs": []}}
+    ours = {"name": "x", "triggers": [], "inputs": [], "ui_metadata": {"fieldtrail": {"version": 0}}}
+    one = {"_id": "x", "_seq_no": 1, "_primary_term": 1, "monitor": ours}
     routes = {
         ("POST", "/_plugins/_alerting/monitors/_search"): search,
         ("GET", "/_plugins/_alerting/monitors/.*"): one,

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import ValidationError
 
 import mappings
 from shipper.commands import siem
+from shipper.config import AgentSection
 from shipper.errors import UnavailableError, UsageError
 from shipper.outputs import _opensearch_client
 from shipper.siem import importing, setup
 from shipper.siem.setup import Wanted
+from tests.tailing import StandingClock
 from tests.unit.test_siem_policies import EVENTS, POLICY, SEAL, Ism
 
 
@@ -109,7 +112,7 @@ def test_a_retention_that_somebody_changed_by_hand_is_not_written_over_unless_it
         for transition in state["transitions"]:
             transition["conditions"] = {"min_index_age": "900d"}
     steps = results(set_up(server, Wanted()))
-    assert steps[EVENTS].startswith("left out: its retention was changed by hand")
+    assert steps[EVENTS].startswith("left out: changed by hand")
     assert steps[SEAL] == "unchanged"
     assert results(set_up(server, Wanted(days=900)))[EVENTS] == "updated"
 
@@ -142,7 +145,49 @@ def test_a_usual_retention_does_not_delete_at_once_what_was_there_before():
 def test_a_retention_that_was_asked_for_holds_for_everything_there_is(days):
     server = Cluster()
     grown(server)
-    assert results(set_up(server, Wanted(days=days)))[OLD] == "attached"
+    assert results(set_up(server, Wanted(days=days, hand_over=True)))[OLD] == "attached"
+
+
+def test_nothing_is_handed_to_a_policy_that_somebody_changed():
+    server = Cluster()
+    list(set_up(server, Wanted()))
+    grown(server)
+    server.policies[EVENTS]["states"][-1]["actions"].insert(0, {"snapshot": {"repository": "vault", "snapshot": "x"}})
+    assert OLD not in results(set_up(server, Wanted()))
+    assert {"snapshot": {"repository": "vault", "snapshot": "x"}} in server.policies[EVENTS]["states"][-1]["actions"]
+
+
+@pytest.mark.parametrize("days", [0, 2000])
+def test_a_namespace_begins_with_the_retention_that_held_for_it_so_far(days):
+    server = Cluster()
+    list(set_up(server, Wanted(days=days)))
+    general = retention(server)
+    list(set_up(server, Wanted(namespace="acme")))
+    assert server.policies[f"{EVENTS}-acme"]["description"] == general
+    list(set_up(server, Wanted(namespace="acme", days=90)))
+    list(set_up(server, Wanted(namespace="acme")))
+    assert "90 days" in server.policies[f"{EVENTS}-acme"]["description"], "its own counts"
+
+
+def test_policies_are_there_before_the_data_streams_that_are_to_find_them():
+    names = [step.kind for step in set_up(Cluster(), Wanted())]
+    assert names.index("retention policy") < names.index("data stream") < names.index("index")
+
+
+@pytest.mark.parametrize("answer", [[], {"policy": {"states": 5}}, "no", {"policy": {"states": []}}])
+def test_an_answer_that_opensearch_does_not_give_is_an_error_that_says_so(answer):
+    server = Cluster()
+    ask = server.ask
+
+    def odd(op, method, path, **more):
+        return answer if path.startswith("/_plugins/_ism/policies/") else ask(op, method, path, **more)
+
+    server.ask = odd
+    if answer == []:  # none
+        server.ask = lambda op, method, path, **more: [] if "explain" in path else ask(op, method, path, **more)
+    with pytest.raises(UnavailableError, match="not what OpenSearch says") as caught:
+        list(set_up(server, Wanted()))
+    assert caught.value.hint
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -176,6 +221,73 @@ def test_the_retention_of_the_configuration_counts(server, configured):
     assert run("-c", configured("retention: {days: 90}")).exit_code == 0
     assert "90 days" in retention(server)
     assert server.closed
+
+
+@pytest.mark.parametrize("flags", [(), ("--retention-days", "550")])
+def test_the_configuration_hands_nothing_to_be_deleted_at_once_and_the_option_does(
+    server, configured, monkeypatch, flags
+):
+    clock = StandingClock()
+    clock.wall = NOW
+    monkeypatch.setattr(siem, "SystemClock", lambda: clock)
+    grown(server)
+    done = run("-c", configured("retention: {days: 550}"), "--json", *flags)
+    (old,) = [step for step in json.loads(done.stdout) if step["name"] == OLD]
+    assert (old["result"] == "attached") == bool(flags)
+    assert (OLD in [name for _, name, _ in server.posted]) == bool(flags)
+
+
+def test_an_index_that_the_server_refuses_is_an_error_where_days_were_asked_for(server, configured):
+    grown(server)
+    server.failing = "closed"
+    assert run("-c", configured("retention: {days: 550}")).exit_code == 0
+    caught = run("-c", configured("retention: {days: 550}"), "--retention-days", "550").exception
+    assert isinstance(caught, UnavailableError) and "--retention-days" in str(caught)
+    assert caught.hint == f"GET _plugins/_ism/explain/{OLD}"
+
+
+def test_json_tells_what_was_done_before_it_failed(server):
+    ask = server.ask
+
+    def failing(op, method, path, **more):
+        if method == "PUT" and "/_ism/" in path:
+            raise UnavailableError(op, server.place, "status 500")
+        return ask(op, method, path, **more)
+
+    server.ask = failing
+    done = run("--opensearch", "https://search.example", "--json")
+    assert isinstance(done.exception, UnavailableError)
+    assert {step["result"] for step in json.loads(done.stdout)} == {"installed"}
+
+
+@pytest.mark.parametrize("command", [siem.setup, siem.export])
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--namespace", "Acme"], "not a namespace"),
+        (["--namespace", "a-b"], "not a namespace"),
+        (["--namespace", "*"], "not a namespace"),
+        (["--namespace", ""], "not a namespace"),
+        (["--namespace", "a" * 101], "not a namespace"),
+        (["--retention-days", "36501"], "not a number of days"),
+    ],
+)
+def test_options_that_nothing_can_be_made_of_are_refused_before_anything_is_done(server, command, arguments, cause):
+    before = ["--opensearch", "https://search.example"] if command is siem.setup else ["policies"]
+    caught = CliRunner().invoke(command, [*before, *arguments]).exception
+    assert isinstance(caught, UsageError) and cause in str(caught) and caught.hint
+    assert server.templates == {}
+
+
+@pytest.mark.parametrize("name", ["default", "acme_2.eu", "Acme", "a-b", "", "a" * 101])
+def test_a_namespace_is_what_the_configuration_takes(server, name):
+    try:
+        AgentSection(namespace=name)
+        known = True
+    except ValidationError:
+        known = False
+    done = CliRunner().invoke(siem.export, ["templates", "--namespace", name])
+    assert (done.exit_code == 0) == known
 
 
 def test_a_configuration_that_keeps_for_ever_installs_a_policy_that_deletes_nothing(server, configured):

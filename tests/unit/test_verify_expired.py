@@ -5,6 +5,8 @@ import json
 from shipper.seal.verify import verify
 from tests.sealed import PREFIX, Book, Memory, small_log, trust, without
 
+AGE = 550 * 86400.0
+
 
 def check(documents, *books):
     return verify(Memory(documents), trust(*books))
@@ -22,6 +24,7 @@ def expired(book, below):
 
 def test_events_below_the_announced_leaf_are_one_line_though_control_leaves_stand_between_them():
     book = Book().begin().batch(3).batch(4).batch(2)
+    book.now += AGE
     book.control("retention", {"days": 550, "below": 11})
     book.checkpoint()
     report = check(expired(book, 11), book)
@@ -34,6 +37,7 @@ def test_events_below_the_announced_leaf_are_one_line_though_control_leaves_stan
 
 def test_one_event_above_the_announced_leaf_is_unexplained():
     book = Book().begin().batch(3).batch(4).batch(2)
+    book.now += AGE
     book.control("retention", {"days": 550, "below": 11})
     book.checkpoint()
     report = check(expired(book, 12), book)
@@ -43,7 +47,7 @@ def test_one_event_above_the_announced_leaf_is_unexplained():
 
 def test_events_of_an_earlier_generation_expire_by_what_a_later_one_says():
     first = small_log()
-    second = Book(origin=PREFIX + "/20260203T110000Z-0a1b2c3e", start=first.now + 10).begin()
+    second = Book(origin=PREFIX + "/20260203T110000Z-0a1b2c3e", start=first.now + AGE).begin()
     second.control("retention", {"days": 550, "log": first.log, "below": 11})
     second.checkpoint()
     report = check(expired(first, 11) + second.documents, first, second)
@@ -55,6 +59,7 @@ def test_events_of_an_earlier_generation_expire_by_what_a_later_one_says():
 
 def test_what_is_said_of_another_log_explains_nothing_in_this_one():
     book = Book().begin().batch(3)
+    book.now += AGE
     book.control("retention", {"days": 550, "log": "0" * 16, "below": 4})
     book.checkpoint()
     assert lines(check(without(book.documents, book.at(3)), book)) == ["MISSING 3 unexplained"]
@@ -63,6 +68,7 @@ def test_what_is_said_of_another_log_explains_nothing_in_this_one():
 def test_what_nobody_can_read_as_an_index_explains_nothing():
     for below in (-1, "5", None, True, 2.5, 2**60, [5]):
         book = Book().begin().batch(3)
+        book.now += AGE
         book.control("retention", {"days": 550, "below": below})
         book.checkpoint()
         assert lines(check(without(book.documents, book.at(3)), book)) == ["MISSING 3 unexplained"]

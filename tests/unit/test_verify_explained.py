@@ -10,6 +10,9 @@ from shipper.seal.report import render_html
 from shipper.seal.verify import verify
 from tests.sealed import PREFIX, START, Book, Memory, edited, replaced, small_log, trust, without
 
+DAY = 86400.0
+TWO = [{"id": "siem", "type": "opensearch"}, {"id": "soc", "type": "file"}]
+
 
 def check(documents, trusted, **options):
     partial = options.pop("partial", False)
@@ -62,7 +65,8 @@ def test_a_planted_statement_explains_nothing():
 
 def test_documents_below_a_retention_statement_are_expired_and_may_still_be_there():
     book = Book().begin().batch(4)
-    book.control("retention", {"below": 5})
+    book.now += 550 * DAY
+    book.control("retention", {"days": 550, "below": 5})
     book.batch(1)
     assert found(check(book.documents, trust(book))) == []
     report = check(book.documents[4:], trust(book))
@@ -72,11 +76,15 @@ def test_documents_below_a_retention_statement_are_expired_and_may_still_be_ther
 
 
 def test_expired_checkpoints_are_no_finding_where_all_their_documents_are_expired():
-    book = Book().begin().batch(4)
-    book.control("retention", {"below": 7})
+    # With the control leaves below it gone as well, only a later one can tell how old they were.
+    book = Book().begin().batch(4).batch(1)
+    book.now += 550 * DAY
+    book.control("retention", {"days": 550, "below": 7})
     book.batch(1)
     report = check(book.documents[book.at_checkpoint(7) + 1 :], trust(book))
     assert (found(report), report.exit_code) == (["MISSING 0-6 expired"], 0)
+    report = check(book.documents[book.at_checkpoint(9) + 1 :], trust(book))
+    assert (found(report), report.exit_code) == (["MISSING checkpoint 9 unexplained", "MISSING 0-8 unexplained"], 1)
 
 
 def test_erased_documents_are_named_as_such():
@@ -101,7 +109,7 @@ def test_what_an_output_filters_is_known_from_the_config_leaf():
 def test_an_output_that_was_added_later_begins_there():
     book = Book().begin().batch(3).batch(3)
     at = book.tree.size
-    book.control("config", {"outputs": [{"id": "siem"}, {"id": "soc"}], "added": [{"id": "soc", "from": at}]})
+    book.control("config", {"outputs": TWO, "added": [{"id": "soc", "from": at}]})
     book.batch(2)
     documents = book.documents[book.at(at) :]
     report = check(documents, trust(book))
@@ -127,7 +135,7 @@ def test_a_source_that_keeps_only_the_newest_part_begins_where_it_begins():
 def test_an_earlier_generation_that_a_new_output_never_held_is_only_a_warning():
     book = small_log()
     second = Book(origin=PREFIX + "/20260301T000000Z-00000001", start=book.now + 60)
-    second.begin(outputs=[{"id": "siem"}, {"id": "soc"}], added=[{"id": "soc", "from": 0}])
+    second.begin(outputs=TWO, added=[{"id": "soc", "from": 0}])
     second.control("succession", {"origin": book.origin, "size": 14, "note": book.note, "reason": "x"})
     second.batch(2)
     report = check(second.documents, trust(book))
