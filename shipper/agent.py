@@ -464,6 +464,8 @@ class Agent:
         deadline = self._grace()
         if not self.reloading:
             self._notifier.stopping(self.config.agent.shutdown_grace + LONGEST_JOIN)
+            for delivery in self._deliveries:
+                delivery.hurry()
             if self.book.pending:
                 self._keep([], {}, close=False)
             if failed is None:

@@ -148,6 +148,7 @@ class Delivery(threading.Thread):
         self._ask, self._local, self._when = ask, local_size, when
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._stop_now = threading.Event()
+        self._hurried = threading.Event()
         self._reader = journal.reader(seq)
         self.first = seq
         """Where this run began."""
@@ -181,6 +182,17 @@ class Delivery(threading.Thread):
     def halt(self) -> None:
         """Stop at the next safe point, without delivering more."""
         self._stop_now.set()
+        self._hurried.set()
+
+    def hurry(self) -> None:
+        """Try now what waits for its next try: the agent stops, and waits for it."""
+        self._hurried.set()
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before the next try. True: told to stop."""
+        self._hurried.wait(seconds)
+        self._hurried.clear()
+        return self._stop_now.is_set()
 
     def abandon(self) -> None:
         """Not to be waited for any longer: whatever it still does, the cursor is another's from now on."""
@@ -357,7 +369,7 @@ class Delivery(threading.Thread):
             except UnavailableError as error:
                 self._failing(str(error), wait)
                 self.asked.set()
-                if self._stop_now.wait(wait * (0.5 + self._rng.random() / 2)):
+                if self._pause(wait * (0.5 + self._rng.random() / 2)):
                     return False
                 wait = min(wait * 2, LONGEST_WAIT)
                 continue
@@ -400,7 +412,8 @@ class Delivery(threading.Thread):
                 self._failing(receipt.error, pause)
                 self._stop_if_unsure()
                 wait = min(wait * 2, LONGEST_WAIT)
-                if self._stop_now.wait(pause):
+                # The time that a destination asks for is its own; what we chose ourselves may be cut short.
+                if self._pause(pause) if receipt.retry_after is None else self._stop_now.wait(pause):
                     return False
         if tries:
             telemetry.output_recovered(output=self.output.id, tries=tries)

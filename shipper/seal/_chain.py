@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shipper.seal._reading import parse_id
 from shipper.seal.checkpoint import checkpoint_id, parse_checkpoint_document
-from shipper.seal.findings import UNEXPLAINED, Finding
+from shipper.seal.findings import Finding
 from shipper.seal.note import NoteError, verify_note
 from shipper.seal.tree import EMPTY_ROOT, MAX_SIZE, Tree
 
@@ -179,6 +179,6 @@ def judge_segment(log: Log, segment: Segment, findings: Findings) -> int:
     return 0
 
 
-def missing_checkpoint(log: Log, size: int) -> Finding:
+def missing_checkpoint(log: Log, size: int, cause: str) -> Finding:
     """The finding for a checkpoint document that is gone."""
-    return Finding("MISSING", log.id, cause=UNEXPLAINED, what=f"checkpoint {size}")
+    return Finding("MISSING", log.id, cause=cause, what=f"checkpoint {size}")

@@ -313,7 +313,9 @@ class _Run:
             if excuses.covers(start, end, "expired") and not log.seen.count(start, end):
                 continue
             if not _chain.is_damaged(self.ledger, log.id, end, end):
-                self.findings.add(_chain.missing_checkpoint(log, end))
+                # It stood with its batch's last leaf, or with the first one after it.
+                dropped = excuses.covers(end - 1, end, "dropped") or excuses.covers(end, end + 1, "dropped")
+                self.findings.add(_chain.missing_checkpoint(log, end, "dropped" if dropped else UNEXPLAINED))
         self.ledger.locate(log)
         for suspect in self.ledger.suspects(log.id, "position >= 0 AND position != i"):
             if not log.seen[suspect.position] and not log.claimed[suspect.position]:

@@ -126,6 +126,39 @@ def test_no_batch_of_frames_holds_more_documents_than_a_request_may(tmp_path):
     assert [len(batch.documents) for batch in got] == [4_000, 2_000]
 
 
+@pytest.mark.parametrize("asked_for", [None, 0.05])
+def test_what_waits_for_its_next_try_is_tried_at_once_when_the_agent_stops(tmp_path, asked_for):
+    """A delivery that would wait 40 s and more by then is made to wait by a word of its own only."""
+    shelved = Shelved().add(1, 500)
+    made, tries = None, []
+
+    class Unreachable(Taker):
+        def deliver(self, batch):
+            tries.append(batch)
+            if len(tries) == 30:
+                return super().deliver(batch)
+            made.hurry()
+            return Receipt(0, retry=batch.documents, error="away", retry_after=asked_for if len(tries) == 1 else None)
+
+    output = Unreachable(0)
+    (tmp_path / "cursors").mkdir()
+    made = Delivery(
+        output,
+        Shelf(*shelved.frames),
+        Cursor(tmp_path / "cursors", "siem"),
+        0,
+        {},
+        letters=DeadLetters(tmp_path / "dlq"),
+        clock=StandingClock(),
+        ask=lambda request: None,
+        local_size=lambda: (LOG, 0),
+    )
+    output.stop = made.halt
+    made.run()
+    assert len(output.batches) == 1
+    assert made.counts.retries == 29
+
+
 def test_nobody_waits_for_a_second_frame(tmp_path):
     shelved = Shelved().add(1, 500)
     got, made = batches(shelved, tmp_path)

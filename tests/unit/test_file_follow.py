@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from shipper.inputs.file.reader import Stream
 from tests.tailing import Tailing, named, numbered
 
 
@@ -299,6 +300,47 @@ def test_a_copy_seen_before_the_truncation_is_held_back_until_that_is_clear(make
     t.read()
     t.read(wait=90)
     assert t.lines == named(0, 30)
+    assert t.losses == []
+
+
+def test_a_truncation_while_copy_and_original_are_compared_makes_no_new_file_of_the_copy(make, monkeypatch):
+    t = make("app.log*")
+    t.write("app.log", numbered(0, 20))
+    t.read()
+    raw = (t.root / "app.log").read_bytes()
+    t.write("app.log.1", raw[: len(raw) // 2])
+    compare = Stream.relation
+
+    def rotate(stream, other):
+        monkeypatch.setattr(Stream, "relation", compare)
+        t.write("app.log.1", raw[len(raw) // 2 :])
+        os.truncate(t.root / "app.log", 0)
+        return compare(stream, other)
+
+    monkeypatch.setattr(Stream, "relation", rotate)
+    assert t.read() == []
+    assert Stream.relation is compare
+    t.write("app.log", numbered(20, 30))
+    t.read()
+    t.read(wait=90)
+    assert t.lines == named(0, 30)
+    assert t.losses == []
+
+
+def test_a_copy_of_a_file_that_was_closed_to_open_another_is_not_shipped_again(make):
+    t = make("*.log*", max_open_files=4)
+    for name in "abcdefgh":
+        t.write(f"{name}.log", f"{name} {numbered(0, 20)}")
+    t.read()
+    before = len(t.lines)
+    for name in "abcdefgh":
+        t.write(f"{name}.log.1", (t.root / f"{name}.log").read_text())
+    assert t.read() == []
+    for name in "abcdefgh":
+        os.truncate(t.root / f"{name}.log", 0)
+    assert t.read() == []
+    assert t.read(wait=90) == []
+    assert len(t.lines) == before
     assert t.losses == []
 
 

@@ -87,6 +87,23 @@ def test_expired_checkpoints_are_no_finding_where_all_their_documents_are_expire
     assert (found(report), report.exit_code) == (["MISSING checkpoint 9 unexplained", "MISSING 0-8 unexplained"], 1)
 
 
+def test_a_checkpoint_that_a_full_journal_dropped_with_its_documents_is_a_declared_loss():
+    book = Book().begin().batch(3).batch(4).batch(1)
+    at, end = book.at_checkpoint(6), book.at_checkpoint(11)  # of a gap the last checkpoint is named
+    book.control("drop", {"output": "siem", "from": 4, "to": 12, "reason": "journal full"})
+    book.batch(1)
+    gone = [at, end, *(book.at(i) for i in range(4, 13))]
+    report = check(without(book.documents, *gone), trust(book))
+    assert found(report) == ["MISSING checkpoint 11 dropped", "MISSING 4-12 dropped"]
+    assert report.exit_code == 1
+    last = book.at_checkpoint(13)
+    assert "MISSING checkpoint 13 dropped" in found(check(without(book.documents, *gone, last), trust(book)))
+    first = Book().begin().batch(3).batch(4).batch(1)
+    assert found(check(without(first.documents, first.at_checkpoint(6)), trust(first))) == [
+        "MISSING checkpoint 6 unexplained"
+    ]
+
+
 def test_erased_documents_are_named_as_such():
     book = Book().begin().batch(4)
     book.control("erasure", {"from": 3, "to": 3, "basis": "request", "approver": "dpo"})

@@ -101,10 +101,10 @@ class Copies:
             waiting = [item for item in waiting if item.fresh]
         index: dict[tuple[str, bytes], list[Stream]] = {}
         for stream in follower.streams.values():
-            if not stream.fresh and stream.fd >= 0 and stream.pack is None:
+            if not stream.fresh and stream.pack is None and (stream.fd >= 0 or not stream.over):
                 if stream.read_to >= _KEY:
                     index.setdefault(("", stream.head[:_KEY]), []).append(stream)
-                elif (name := family(stream.path)) in kin:
+                elif stream.fd >= 0 and (name := family(stream.path)) in kin:
                     # What nobody has read yet can be copied as well; that is looked into for rotated logs only.
                     index.setdefault((name, self._beginning(stream, now)), []).append(stream)
         truncated = len(self._orphans)
@@ -142,7 +142,9 @@ class Copies:
     # -- fresh files -----------------------------------------------------------------------------------------------
 
     def _size(self, stream: Stream, now: float) -> int:
-        return stream.size if stream.fd >= 0 and self._follower.look(stream, now) is not None else 0
+        """As it is now; 0 if it cannot be opened now."""
+        follower = self._follower
+        return stream.size if follower.handles.ensure(stream, now) and follower.look(stream, now) is not None else 0
 
     def _beginning(self, stream: Stream, now: float) -> bytes:
         try:
@@ -178,12 +180,15 @@ class Copies:
             if not head.startswith(other.head[: len(head)]):
                 continue
             # A copy never takes the name of its original, but the file after a rotation by rename does.
-            if other.fd < 0 or stream.path in {other.former, "" if other.linked else other.path}:
+            if stream.path in {other.former, "" if other.linked else other.path}:
                 continue
-            if not other.intact():
-                self.changed(other, now)  # settled before anything is decided here
-                return
-            relation = stream.relation(other)
+            relation = "unknown"
+            if self._both_open(stream, other, now):
+                relation = stream.relation(other) if other.intact() else ""
+                # Looked at afterwards too: a rotation may have come between, and then they only seem to differ.
+                if not relation and not other.intact():
+                    self.changed(other, now)  # settled before anything is decided here
+                    return
             if not relation:
                 continue
             if stream.held is None:
@@ -235,8 +240,10 @@ class Copies:
         """
         stream, follower = orphan.stream, self._follower
         position = stream.position()
-        copies = [copy for copy in self.fresh.values() if self._size(copy, now)]
+        copies = list(self.fresh.values())
         for copy in copies:
+            if not self._size(copy, now):
+                continue
             try:
                 # A file that was rotated from this one just now needs no 64 bytes of equal beginning.
                 related = family(copy.path) == family(stream.path) and copy.extends(stream)
@@ -247,7 +254,7 @@ class Copies:
                 follower.fail(copy, error, now)
         for copy in copies if last else ():
             try:
-                if copy.covered_by(stream):
+                if self._size(copy, now) and copy.covered_by(stream):
                     self._start_at(copy, copy.size, stream)
                     follower.finish(stream)
                     return True
@@ -260,9 +267,14 @@ class Copies:
         self._hand_over(orphan, moved)
         return True
 
+    def _both_open(self, stream: Stream, other: Stream, now: float) -> bool:
+        """Open both files, however many others are closed for it. False: that does not work now."""
+        ensure = self._follower.handles.ensure
+        return ensure(other, now) and ensure(stream, now) and other.fd >= 0
+
     def _covered(self, copy: Stream, stream: Stream, now: float) -> bool:
         try:
-            return copy.covered_by(stream)
+            return self._follower.handles.ensure(copy, now) and copy.covered_by(stream)
         except OSError as error:
             self._follower.fail(copy, error, now)
             return False
