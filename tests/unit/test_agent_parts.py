@@ -366,7 +366,7 @@ def delivered(log, tmp_path, output, *, until, seq=0, when=None, local=None):
         when=when,
         rng=SimpleNamespace(random=lambda: 0.0),
     )
-    delivery._stop_now = Waits(lambda: until(delivery))
+    delivery._stop_now = delivery._hurried = Waits(lambda: until(delivery))
     delivery.run()
     return delivery, asked, letters
 
@@ -379,6 +379,9 @@ class Waits:
 
     def set(self):
         self.flag = True
+
+    def clear(self):
+        pass
 
     def is_set(self):
         return self.flag or self.condition()

@@ -37,7 +37,7 @@ def delivered(log, tmp_path, output, *, seq=0, until=everything, asked=None):
         local_size=lambda: (log.book.sealer.log.id, log.book.sealer.tree.size),
         rng=SimpleNamespace(random=random.Random(1).random),
     )
-    delivery._stop_now = Waits(lambda: until(delivery))
+    delivery._stop_now = delivery._hurried = Waits(lambda: until(delivery))
     delivery.run()
     assert delivery.failure is None
     return delivery
