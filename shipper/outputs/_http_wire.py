@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from shipper.http_client.connections import Watched, WatchedTls
+from shipper.http_client.errors import no_answer
+from shipper.http_client.tls import Contexts
+from shipper.http_client.watch import Watch
 from shipper.outputs._bulk import Answer
-from shipper.outputs._connections import Watched, WatchedTls
-from shipper.outputs._opensearch_errors import no_answer
-from shipper.outputs._opensearch_tls import Contexts
-from shipper.outputs._watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

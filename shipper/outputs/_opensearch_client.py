@@ -24,15 +24,16 @@ from opensearchpy.exceptions import OpenSearchException, OpenSearchWarning
 
 from shipper._auth import AuthSection
 from shipper.errors import UnavailableError, UsageError
+from shipper.http_client.connections import Watched, WatchedTls
+from shipper.http_client.errors import NoAnswerError, no_answer
+from shipper.http_client.tls import Contexts
+from shipper.http_client.watch import Watch
 from shipper.output_sections import OpenSearchSection, TlsSection
 from shipper.outputs._bulk import Answer
-from shipper.outputs._connections import Watched, WatchedTls
 from shipper.outputs._opensearch_auth import Credentials, basic, credentials_of, secret_in
 from shipper.outputs._opensearch_checks import check_server, check_templates
-from shipper.outputs._opensearch_errors import DeniedError, NoAnswerError, explain, is_denied, no_answer, op_of
+from shipper.outputs._opensearch_errors import DeniedError, explain, is_denied, op_of
 from shipper.outputs._opensearch_hosts import OPEN_AT, Hosts
-from shipper.outputs._opensearch_tls import Contexts
-from shipper.outputs._watch import Watch
 
 JSON: Final = {"content-type": "application/json"}
 _ANY_STATUS: Final = range(1000)

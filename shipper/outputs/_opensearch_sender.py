@@ -24,6 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shipper.errors import UnavailableError
+from shipper.http_client.errors import NoAnswerError
 from shipper.model import Batch, Document, Receipt, Refusal, datasets
 from shipper.outputs._bulk import (
     LONG_PAUSE,
@@ -43,7 +44,7 @@ from shipper.outputs._bulk import (
 )
 from shipper.outputs._gzip import quickest
 from shipper.outputs._opensearch_checks import check_server, check_templates
-from shipper.outputs._opensearch_errors import DeniedError, NoAnswerError
+from shipper.outputs._opensearch_errors import DeniedError
 from shipper.outputs._opensearch_lanes import Lanes
 from shipper.outputs._opensearch_pace import Pace
 from shipper.outputs._opensearch_tally import Tally

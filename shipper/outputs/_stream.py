@@ -109,7 +109,7 @@ class Stream:
         stream = cls(secured)
         # In TLS 1.3 a refused client certificate is told after our side of the handshake is done; the tickets that a
         # willing receiver sends end the waiting.
-        select.select([secured], [], [], _ALERT_SECONDS)
+        _readable(secured, _ALERT_SECONDS)
         if trouble := stream.trouble():
             stream.abort()
             if isinstance(trouble, ConnectionResetError):
@@ -208,7 +208,7 @@ class Stream:
             self._socket.shutdown(socket.SHUT_WR)
         # Unread bytes (TLS tickets) would turn the close into a reset, which can take sent messages with it.
         with suppress(OSError, ValueError):
-            if select.select([self._socket], [], [], 0)[0]:
+            if _readable(self._socket, 0):
                 self._socket.recv(65536)
         self._socket.close()
 
@@ -216,3 +216,10 @@ class Stream:
         """Close after an error."""
         with suppress(OSError):
             self._socket.close()
+
+
+def _readable(connection: socket.socket, seconds: float) -> bool:
+    """Whether there is something to read within so many seconds; for descriptors above 1,023 as well."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))

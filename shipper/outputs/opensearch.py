@@ -41,7 +41,7 @@ class OpenSearchOutput:
 
             credentials_of(self._section.auth)
         if any(host.startswith("https") for host in self._section.hosts):
-            from shipper.outputs._opensearch_tls import tls_context  # noqa: PLC0415 - only where TLS is spoken
+            from shipper.http_client.tls import tls_context  # noqa: PLC0415 - only where TLS is spoken
 
             tls_context(self._section.tls)
         self._open = True

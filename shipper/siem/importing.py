@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from shipper.errors import UnavailableError, UsageError
+from shipper.http_client.errors import NoAnswerError
 from shipper.outputs._bulk import Answer
 from shipper.outputs._opensearch_client import Client, client_for
-from shipper.outputs._opensearch_errors import NoAnswerError
 
 _OP: Final = "import into Dashboards"
 _ROUTE: Final = "/api/saved_objects/_import"

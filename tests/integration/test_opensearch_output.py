@@ -16,12 +16,12 @@ from structlog.testing import capture_logs
 from shipper._auth import AuthSection, BasicAuth
 from shipper.commands import siem
 from shipper.errors import ConfigError, UnavailableError, UsageError
+from shipper.http_client.errors import NoAnswerError
 from shipper.model import Batch, Document
 from shipper.output_sections import OpenSearchSection, TlsSection
 from shipper.outputs import _opensearch_sender
 from shipper.outputs._bulk import read_reply
 from shipper.outputs._opensearch_client import Client, client_for, probe
-from shipper.outputs._opensearch_errors import NoAnswerError
 from shipper.outputs._opensearch_reader import (
     CONTROL,
     DEFAULT_INDEX,

@@ -15,10 +15,10 @@ import trustme
 from shipper._auth import ApiKeyAuth, AuthSection, AwsAuth, BasicAuth
 from shipper.config import cross_check, parse
 from shipper.errors import ConfigError
+from shipper.http_client.tls import Contexts
 from shipper.output_sections import TlsSection
 from shipper.outputs._opensearch_auth import basic, credentials_of, secret_in
 from shipper.outputs._opensearch_errors import DeniedError
-from shipper.outputs._opensearch_tls import Contexts
 from tests.components import absent
 
 URL = "https://search.example:9200/_bulk?a=1"

@@ -7,12 +7,13 @@ import trustme
 from opensearchpy.exceptions import ConnectionError as LibraryError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError
 
+from shipper.http_client.errors import no_answer
+from shipper.http_client.watch import in_time
 from shipper.output_sections import TlsSection
 from shipper.outputs._bulk import Answer, clock_is_off, read_reply
 from shipper.outputs._opensearch_client import Client
-from shipper.outputs._opensearch_errors import is_denied, no_answer
+from shipper.outputs._opensearch_errors import is_denied
 from shipper.outputs._opensearch_lanes import Lanes
-from shipper.outputs._watch import in_time
 
 HOST = "https://search.example"
 

@@ -1,4 +1,4 @@
-"""The TLS settings of a client of OpenSearch, apart from the client library: they are checked at every start."""
+"""The TLS settings of a client, apart from any client library: they are checked at every start."""
 
 from __future__ import annotations
 

@@ -91,6 +91,13 @@ class Watch:
         deadline = self._deadline
         return 0.0 if deadline is None else max(0.0, deadline - time.monotonic())
 
+    def cut(self) -> None:
+        """End the request under way as if its time were up. For any thread."""
+        with self._changed:
+            if self._deadline is not None:
+                self._deadline = None
+                self._end()
+
     def close(self) -> None:
         """End the thread; may be called twice."""
         with self._changed:

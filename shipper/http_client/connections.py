@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError
 
-from shipper.outputs._watch import in_time
+from shipper.http_client.watch import in_time
 
 if TYPE_CHECKING:
-    from shipper.outputs._opensearch_tls import Contexts
-    from shipper.outputs._watch import Watch
+    from shipper.http_client.tls import Contexts
+    from shipper.http_client.watch import Watch
 
 
 class Watched(HTTPConnection):
