@@ -414,3 +414,24 @@ def dashboards() -> Dashboards:
     read = {name.removesuffix(".yaml"): _yaml("opensearch", "dashboards", name) for name in names}
     patterns, searches = read.pop("patterns"), read.pop("searches")
     return Dashboards(MappingProxyType(patterns), MappingProxyType(searches), MappingProxyType(read))
+
+
+@cache
+def sources() -> tuple[str, ...]:
+    """The names of the APIs that can be read without describing them: the files of `sources/`, in order."""
+    folder = resources.files(__name__).joinpath("sources")
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+@cache
+def source(name: str) -> Mapping[str, Any]:
+    """How one API is read, in the words of `shipper._poll_spec.SourceSection`; `KeyError` for one that is not there."""
+    if name not in sources():
+        raise KeyError(name)
+    return MappingProxyType(_yaml("sources", f"{name}.yaml"))
+
+
+@cache
+def setups() -> Mapping[str, Any]:
+    """What `fieldtrail init` asks for channels without a preset, in the words of `shipper._setup_spec`."""
+    return MappingProxyType(_yaml("setup.yaml"))

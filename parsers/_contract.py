@@ -124,6 +124,10 @@ class Operation:
     """The source's own sentence, for activities that carry one; else a sentence is built."""
     no_change: bool = False
     """An edit that changed nothing: it is counted, and yields no document."""
+    sets: frozenset[str] = frozenset()
+    """Fields of `changes` in which one value of a set came (`old` absent) or went (`new` absent); the others stayed."""
+    bounds: tuple[str | None, str | None] | None = None
+    """Of a record that was created, deleted or restored by comparison of two looks: it happened between these."""
 
 
 NATIVE: Final = "native"

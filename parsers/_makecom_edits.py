@@ -109,9 +109,9 @@ def variables(rows: list[dict[str, Any]], page: dict[str, Any]) -> list[Operatio
 def _variable(row: dict[str, Any], called: str | None) -> Operation:
     told = row["diffObject"]
     op = Operation(action="config.update", kind="variable", object_type="variable", id=take_text(row, "id"))
-    op.object_id = called
+    op.object_id = called = called or take_text(told, "name")
     for holder in (told, row):
-        for name in ("updatedAt", "timestamp", "date", "createdAt"):
+        for name in ("updatedAt", "timestamp", "date", "createdAt", "changed"):
             op.time = op.time or take_time(holder, name)
         _who(op, holder, "updatedBy", "author", "user", "actor")
     pair = pair_of(told)
@@ -119,7 +119,10 @@ def _variable(row: dict[str, Any], called: str | None) -> Operation:
         op.changes = [Change("value", told.pop(pair[0]), told.pop(pair[1]))]
     else:
         op.changes = take_changes(told)
-    if not op.changes and "value" in told:
+    op.code = take_text(row, "action")
+    if not op.changes and "value" in told and op.code is not None and op.code.endswith(("_edited", "_updated")):
+        op.changes = [Change("value", UNKNOWN, told.pop("value"), derivation="new_only")]
+    elif not op.changes and "value" in told:
         # A variable that nobody has edited yet has one row, with the value that it was made with.
         op.action, op.values = "config.create", {"value": told.pop("value")}
     elif not op.changes:

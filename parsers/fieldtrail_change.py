@@ -4,17 +4,18 @@
 and for automations (Make.com, Zapier, n8n, a script) that know both sides of a change because they make it. A missing
 fact is said in `trail.missing`, so send what you know and leave out the rest: a wrong value is worse than none.
 
-**How to get it out.** Write one body per line to a file that an input of format `fieldtrail_change` reads, or post it
-to an endpoint of yours that appends it:
+**How to get it out.** Post it to an input of type `webhook` ([webhooks](../howto/webhooks.md)), which answers 2xx once it is
+durable; or write one body per line to a file that an input of format `fieldtrail_change` reads.
 
 ```sh
-curl -sS https://audit.co.example/changes -H 'Content-Type: application/json' -d '{"fieldtrail_change":1,"actor":{"id":"7"},"object":{"type":"employee","id":"7711"},"changes":[{"field":"salary","old":90000,"new":120000}]}'
+body='{"fieldtrail_change":1,"actor":{"id":"7"},"object":{"type":"employee","id":"7711"},"changes":[{"field":"salary","old":90000,"new":120000}]}'
+now=$(date +%s)
+mac=$(printf '%s.%s' "$now" "$body" | openssl dgst -sha256 -hmac "$(cat changes.key)" | sed 's/.* //')
+curl -sS https://audit.co.example/in/changes -H 'Content-Type: application/json' -H "X-Fieldtrail-Signature: t=$now,v1=$mac" -d "$body"
 ```
 
-In Make.com put an *HTTP, Make a request* module behind the module that writes: method POST, body type Raw, content type
-JSON. Read the record *before* you write it (a Get module in front) and map its value to `old`; map the execution's and
-the scenario's id to `execution`. Build the body with *Create JSON*, which escapes quotes in values: text that you paste
-together yourself breaks at the first quote. Send the id of the source's event as `id`.
+In Make.com import the scenario that reads before, writes, reads after and posts both, signed
+([how-to](../howto/make.md)). Send the id of the source's event as `id`.
 
 **One line in**: one body, an array of them, or `{"events": [ … ]}`.
 
@@ -25,7 +26,7 @@ together yourself breaks at the first quote. Send the id of the source's event a
 | member | what it is | goes to |
 |---|---|---|
 | `fieldtrail_change` | `1`, the version of this layout; the only member that is always needed | - |
-| `id` | your id of what was done in one go; one that is sent twice is two events | `event.id`, `trail.operation.id` |
+| `id` | your id of what was done in one go; one that is sent in two bodies is two events | `event.id`, `trail.operation.id` |
 | `time` | ISO 8601, or a number of seconds (larger ones: milli-, microseconds); absent: the moment of receipt | `@timestamp` |
 | `actor` | who: `id`, `name` (login), `full_name`, `email`, `type` (`user`, which is taken where there is none, `automation`, `api_key`, `system`, `unknown`), `on_behalf_of` (`id`, `name`, `full_name`, `email`: whose rights were used); a text is its `name` | `user.*`, `trail.actor.type`, `user.effective.*` |
 | `ip`, `session`, `user_agent`, `request_id` | from where | `source.ip`, `trail.session.id`, `user_agent.original`, `http.request.id` |

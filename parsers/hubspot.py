@@ -39,7 +39,8 @@ The audit log has actions of HubSpot users only: what a form, a workflow or an i
   `deletion`, `privacyDeletion`, `merge`, `restore` are `record.create`, `.delete`, `.purge`, `.merge`, `.restore`;
   `associationChange` is `record.link` or `record.unlink` of the record that it begins at. `event.code` is the
   subscription's type, `event.id` the `eventId`.
-- Property history (`hubspot.property_history`): one `field.update` per item, oldest first, whose old value is the
+- Property history (`hubspot.property_history`; inputs of type `poll` give each item by itself, with the next-older one
+  under `before` and the type under `objectType`): one `field.update` per item, oldest first, whose old value is the
   next-older item (`reconstructed`); of the oldest item the old value is unknown.
 - Audit log (`hubspot.audit`): the action that category and verb say: `record.*` and `field.update` of CRM objects,
   `user.*`, `role.*`, `automation.*` of workflows, `data.export`, `auth.login`, `config.*` of settings, pipelines and
@@ -240,6 +241,11 @@ def _history(item: dict[str, Any], object_type: str | None) -> list[Operation] |
         object_type = _TYPES.get(found[1], found[1])
     common = Operation(action="field.update", kind="property_history", object_type=object_type)
     common.object_id = take_text(item, "id")
+    if object_type is None and is_text(item.get("objectType")):
+        common.object_type = object_type = take_text(item, "objectType")
+    before = item.get("before", {})
+    if not isinstance(before, dict) or not all(isinstance(one, dict) for one in before.values()):
+        return Rejected("before: an object with the next-older item of each property")
     fields: dict[str, Any] = {}
     if is_text(url) and url.strip():
         fields["trail.object.url"] = item.pop("url")
@@ -248,6 +254,9 @@ def _history(item: dict[str, Any], object_type: str | None) -> list[Operation] |
         if not name or not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
             return Rejected("propertiesWithHistory: a property's history is a list of objects")
         older: Any = UNKNOWN
+        # Where an item stands alone, what was before it may be told beside it.
+        if name in before:
+            older = before[name].pop("value", UNKNOWN)
         for one in _oldest_first(items):
             value = one.pop("value", UNKNOWN)
             op = Operation(action="field.update", kind="property_history", object_type=object_type)

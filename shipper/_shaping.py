@@ -112,6 +112,21 @@ def set_bounds(document: Event, shape: dict[str, Any], op: Operation, zone: Zone
         else:
             shape[name] = text
         bounds.append(text)
+    _set_bounded(document, bounds, op)
+
+
+def set_bounds_of_whole(document: Event, op: Operation, zone: ZoneInfo) -> None:
+    """The same for a record that was found created, deleted or restored; a source that says when it was made knows."""
+    assert op.bounds is not None
+    if op.action.endswith(".create") and document["trail"]["time"]["precision"] == "exact":
+        return
+    bounds = [None if text is None else timestamps.iso(text, zone) for text in op.bounds]
+    _set_bounded(document, bounds, op)
+    told = {name: text for name, text in zip(("after", "before"), bounds, strict=True) if text is not None}
+    document["trail"]["time"] = {**document["trail"]["time"], **told}
+
+
+def _set_bounded(document: Event, bounds: list[str | None], op: Operation) -> None:
     after, before = (_seconds(text) for text in bounds)
     exact = document["trail"]["time"]["precision"] == "exact" and op.time is not None
     own = _seconds(document["@timestamp"]) if exact else None

@@ -15,6 +15,7 @@ from parsers._json import SAFE_INTEGER, may_be_inexact
 from shipper import changes, sentences
 from shipper._convert import INTEGERS, MISFIT
 from shipper._shaping import has_further_digits, is_interpreted
+from shipper.enrich import ACCOUNTS, FILLED
 from shipper.learned import (
     ATTRIBUTES,
     CALM,
@@ -65,6 +66,13 @@ else:
     if _is_interpreted(w, zone) and not (zone and _is_plain({time})): return None
     zone = zone is not None
 """
+_PERSON: Final = """
+{filled}, known_plain = _person({accounts})
+plain = plain and known_plain
+"""
+_LABELLED: Final = """
+if _labelled(name, old, new): return None
+"""
 _STATE: Final = """
 if type(old) is str and type(new) is str and old and new and new[0] not in _DIGITS:
     if old == new: {same}
@@ -89,7 +97,7 @@ if plain: body = t.plain({spoken})
 else:
     m = t.message({spoken})
     shown = _printable(m)
-    if b"\\\\" in data:
+    if b"\\\\" in data{odd}:
         e = _escape_all(({texts}))
         body = t.body({escaped})
     else:
@@ -173,6 +181,9 @@ class Source:
         self._splicer, self._plan, self._normalizer = splicer, splicer.plan, splicer.normalizer
         self._special = {attribute: splicer.variable[path] for attribute, path in self._plan.special}
         self._field = {target: splicer.variable[path] for target, path in self._plan.further}
+        lookup = splicer.lookup
+        self._filled = {target: f"g{at}" for at, target in enumerate(FILLED if lookup is not None else ())}
+        self._field |= self._filled
         self._converted: dict[str, str] = {}
         self._scope: dict[str, Any] = {}
         self._bits = 0
@@ -304,6 +315,7 @@ class Source:
                 self._bits += 1
             else:
                 required.append(variable)
+        lines += self._looks_up()
         for target, variable in self._field.items():
             lines += self._converts(target, variable)
         name = self._special.get("object_name")
@@ -311,6 +323,20 @@ class Source:
             lines.append(f"if {name} and {name}[0] in '{{[': return None")
         head = [f"if not ({' and '.join(required)}): return None"] if required else []
         return ["s = 0", *head, *lines, *self._distinct()]
+
+    def _looks_up(self) -> list[str]:
+        """What the directory knows of the account, as if the source had said it."""
+        lookup = self._splicer.lookup
+        if lookup is None:
+            return []
+        self._scope |= {"_person": lookup.person, "_labelled": lookup.labelled}
+        accounts = ", ".join(self._field.get(name, "None") for name in ACCOUNTS)
+        lines = _PERSON.format(filled=", ".join(self._filled.values()), accounts=accounts).strip().splitlines()
+        # They are there together or not at all, but for what a list leaves open.
+        for variable in self._filled.values():
+            lines.append(f"if {variable} is not None: s += {1 << self._bits}")
+            self._bits += 1
+        return lines
 
     def _converts(self, target: str, variable: str) -> list[str]:
         kind, slot = self._kind(target), self._slot(target)
@@ -383,7 +409,8 @@ class Source:
         if self._normalizer.settings.keep_original or not self._normalizer.settings.keep_unmapped:
             return None
         struct = self._struct(splicer.root)
-        lines = [*_HEAD.strip().splitlines(), *self._extract(splicer.root, "d"), *self._checks()]
+        plain = r'plain = data.isascii() and b"\\" not in data and b"\x7f" not in data'
+        lines = [*_HEAD.strip().splitlines(), *self._extract(splicer.root, "d"), plain, *self._checks()]
         said = self._special.get("message")
         lines += [f"if {said} is not None: return None"] if said is not None else []
         leftovers, more = self._leftovers()
@@ -398,7 +425,6 @@ class Source:
         own = self._special.get("id")
         place = 'f"{stream}:{offset}"'
         lines.append(f"opid = {own} or {place}" if own else f"opid = {place}")
-        lines.append(r'plain = data.isascii() and b"\\" not in data and b"\x7f" not in data')
         lines += self._endings(more)
         body = "\n".join(f"        {line}" for line in lines)
         text = f"{_BEGIN}{body}\n    return line\n"
@@ -433,8 +459,9 @@ class Source:
         listed = self._changes()
         if listed is None:
             return none
-        state = _STATE.format(same="return None", object_type=kind).strip()
-        several = _indented(_STATE.format(same="continue", object_type=kind).strip())
+        labelled = "" if self._splicer.lookup is None else _LABELLED
+        state = (labelled + _STATE.format(same="return None", object_type=kind)).strip()
+        several = _indented((labelled + _STATE.format(same="continue", object_type=kind)).strip())
         if self._plan.pairs:
             take, item = f"(name, (old, new)), = {listed}.items()", "name, (old, new)"
             walk = f"{listed}.items()"
@@ -490,6 +517,7 @@ class Source:
         return _RENDER.format(
             words=words and f"{words}, ",
             more=more,
+            odd="" if self._splicer.lookup is None else " or not known_plain",
             position=position,
             learning=", ".join(learning),
             spoken=", ".join("''" if one == "m" else one for one in clean),

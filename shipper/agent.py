@@ -20,6 +20,7 @@ from shipper.config import Config
 from shipper.control import ControlServer
 from shipper.cursors import Cursor
 from shipper.delivery import Delivery, Request
+from shipper.directory.keeper import directory_kept
 from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs, ensure_dir
@@ -154,6 +155,7 @@ class Agent:
             keys.create_identity(self.folder / "keys")
         private = keys.load_identity(self.folder / "keys")
         mac_key = keys.custody_key(self.folder / "keys")
+        stack.enter_context(directory_kept(config.directory, self.folder, mac_key))
         processor = Processor(lanes, mac_key, self._random)
         crew = None
         if config.agent.workers > 1:  # early, since processes take a while to start
@@ -217,23 +219,22 @@ class Agent:
             next_seq=lambda: self._next_seq,
             lost=self._state.lost,
         )
-        inputs = [
-            self._inherited.get(section.id) or lanes.input(section, clock=self.clock, once=self.once, wake=self._wake)
-            for section in config.inputs
-        ]
-        for source in inputs:
-            stack.callback(self._close_input, source)
-        # A frame is a small part of the journal, however small that is, or it could not be bounded.
-        budget = config.journal.max_size // 8
+        inputs: list[Input] = []
+        for section in config.inputs:
+            inherited = self._inherited.get(section.id)
+            inputs.append(inherited or lanes.input(section, clock=self.clock, once=self.once, wake=self._wake))
+            stack.callback(self._close_input, inputs[-1])
+        build.connect_inputs(config, inputs, self._wake)
         self._intake = Intake(
             inputs,
             processor,
             self._state.positions,
             identity=self._identity,
             clock=self.clock,
-            budget=budget,
+            budget=config.journal.max_size // 8,  # without large frames a small journal can be bounded
             crew=crew,
         )
+        self._keeper.kept = self._intake.kept
         self._observer = Observer(
             config,
             self.clock,
@@ -275,8 +276,11 @@ class Agent:
         )
 
     def _close_input(self, source: Input) -> None:
-        if source.id not in self.handed:
-            source.close()
+        if self.handed.get(source.id) is source and (self.reloading or not self.begun):
+            return
+        if (self.reloading or not self.begun) and hasattr(source, "leave"):
+            source.leave()
+        source.close()
 
     def _open_outputs(self, stack: contextlib.ExitStack) -> None:
         cursors = self.folder / "cursors"

@@ -5,7 +5,9 @@ Inputs and outputs are few and dangerous, so they are listed here, each in one p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
@@ -18,13 +20,24 @@ import parsers
 from parsers._contract import Context, Format
 from shipper import __version__, telemetry
 from shipper.clock import Clock, host_zone, rfc3339
-from shipper.config import Config, FileInputSection, FormatSection, StdinInputSection, cross_check
+from shipper.config import Config, FormatSection, cross_check
+from shipper.directory.keeper import View, cache_path
+from shipper.enrich import ACCOUNTS, FILLED, Lookup, enriched
 from shipper.errors import ConfigError
-from shipper.formats import AUTO, TEXT, Decision, Formats
+from shipper.formats import AUTO, DIFF, TEXT, Decision, Formats
 from shipper.grouping import LINES, MULTILINE, Framing
+from shipper.input_sections import (
+    FileInputSection,
+    InputSection,
+    LiveInput,
+    PollInputSection,
+    StdinInputSection,
+    SyslogInputSection,
+    WebhookInputSection,
+)
 from shipper.logbook import Identity
 from shipper.mapped import MappedFormat, compile_formats
-from shipper.model import Counts, Document, Event, Input, Output
+from shipper.model import Counts, Document, Event, Health, Input, Output
 from shipper.normalize import Normalizer, Settings
 from shipper.output_sections import (
     FileOutputSection,
@@ -40,8 +53,6 @@ from shipper.pipeline import Lane
 from shipper.protect import Policy
 from shipper.shaped import Shaper
 from shipper.spliced import Splicer
-
-InputSection = FileInputSection | StdinInputSection
 
 
 def formats_of(config: Config, place: str) -> Formats:
@@ -86,14 +97,18 @@ class Lanes:
         except ConfigError as error:
             problems += error.problems
         self._salt = lambda: random_bytes(16)
+        self.directory = View(cache_path(config.agent.state_dir)) if config.directory else None
+        """What the directory says now; None where there is none."""
         self._sections: dict[str, InputSection] = {section.id: section for section in config.inputs}
         for index, section in enumerate(config.inputs):
             if section.format in config.formats and section.format not in self.formats:
                 continue  # its own problems are listed already
             found = self.formats.check(section.format, section.options)
-            if not found:
+            if not found and not isinstance(section, LiveInput):
                 card = None if section.format == AUTO else self.formats.get(section.format, section.options).format
                 found = _framing_problems(section, card)
+            if isinstance(section, PollInputSection):
+                found = found + _poll_problems(section, self.formats)
             problems += [(f"inputs[{index}].{where}", text) for where, text in found]
         if problems:
             count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
@@ -117,7 +132,11 @@ class Lanes:
     def lane(self, input_id: str, name: str) -> Lane:
         """A fresh lane of one input for one format."""
         section = self._sections[input_id]
-        parser = self.formats.get(name, section.options)
+        live = isinstance(section, SyslogInputSection)
+        if live:
+            parser = self.formats.enveloped(name, section.options, lenient=section.format == AUTO)
+        else:
+            parser = self.formats.get(name, _options(section, name))
         own = self._config.formats.get(name)
         switches: FormatSection | InputSection = own or section
         zone = host_zone() if section.timezone is None else ZoneInfo(section.timezone)
@@ -137,11 +156,20 @@ class Lanes:
         )
         normalizer = Normalizer(settings)
         mapped = self._mapped.get(name)
-        context = self.context(input_id)
-        quick: Splicer | Shaper = Shaper(parser.parse, context, normalizer)
-        if mapped is not None and mapped.spliced:
-            quick = Splicer(mapped, normalizer)
-        return Lane(parser.parse, normalizer, context, Counts(), quick)
+        context = replace(self.context(input_id), options=_options(section, name))
+        parse, lookup = parser.parse, None
+        if self.directory is not None:
+            parse = enriched(parse, parser.format.module, self.directory.tables)
+            lookup = Lookup(parser.format.module, self.directory.tables)
+        quick: Splicer | Shaper = Shaper(parse, context, normalizer)
+        spliced = mapped is not None and mapped.spliced and not live
+        if lookup is not None and own is not None:
+            # What the mapping itself says of a person, the reference tells apart from what the directory knows.
+            said = {*own.map, *own.constants}
+            spliced = spliced and said.isdisjoint(FILLED) and set(own.constants).isdisjoint(ACCOUNTS)
+        if mapped is not None and spliced:
+            quick = Splicer(mapped, normalizer, lookup)
+        return Lane(parse, normalizer, context, Counts(), quick)
 
     def input(self, section: InputSection, *, clock: Clock, once: bool, wake: Flag) -> Input:
         """The input of a section."""
@@ -163,6 +191,12 @@ class Lanes:
             from shipper.inputs.stdin import StdinInput  # noqa: PLC0415 - inputs are loaded where they are used
 
             return StdinInput(section.id, clock=clock, format=section.format, decide=decide, framing=framing)
+        if isinstance(section, WebhookInputSection):
+            return _webhook(section, self._config.agent.state_dir, clock=clock, once=once, wake=wake)
+        if isinstance(section, PollInputSection):
+            return _poll(section, self._config.agent.state_dir, clock=clock, once=once, wake=wake)
+        if isinstance(section, SyslogInputSection):
+            return _syslog_input(section, self, clock=clock, once=once, wake=wake)
         from shipper.inputs.file import FileInput  # noqa: PLC0415 - watchdog costs 60 ms at import
 
         return FileInput(
@@ -184,8 +218,108 @@ class Lanes:
         )
 
 
+def _webhook(section: WebhookInputSection, folder: Path, *, clock: Clock, once: bool, wake: Flag) -> Input:
+    from shipper.inputs.webhook.input import Place, WebhookInput  # noqa: PLC0415 - loaded where it is used
+    from shipper.inputs.webhook.settings import settings_of  # noqa: PLC0415 - as above
+
+    return WebhookInput(
+        section.id,
+        settings_of(section),
+        Place(section.path, section.max_body, frozenset(section.content_types)),
+        section.auth,
+        clock=clock,
+        format=section.format,
+        ledger=ledger_path(folder, section.id),
+        wake=wake,
+        once=once,
+    )
+
+
+def _syslog_input(section: SyslogInputSection, lanes: Lanes, *, clock: Clock, once: bool, wake: Flag) -> Input:
+    from shipper.inputs.syslog.input import SyslogInput  # noqa: PLC0415 - loaded where it is used
+    from shipper.inputs.syslog.settings import settings_of  # noqa: PLC0415 - as above
+
+    context = lanes.context(section.id)
+
+    def judge(sample: bytes) -> tuple[str, bool]:
+        found = lanes.formats.judge_messages(sample, context)
+        return found.format, not found.generic
+
+    return SyslogInput(
+        section.id,
+        settings_of(section),
+        clock=clock,
+        format=section.format,
+        wake=wake,
+        judge=judge if section.format == AUTO else None,
+        once=once,
+    )
+
+
+def _poll(section: PollInputSection, folder: Path, *, clock: Clock, once: bool, wake: Flag) -> Input:
+    from shipper.inputs.poll.http import Client  # noqa: PLC0415 - loaded where it is used
+    from shipper.inputs.poll.input import PollInput  # noqa: PLC0415 - as above
+    from shipper.inputs.poll.objects import Objects  # noqa: PLC0415 - as above
+    from shipper.inputs.poll.preset import compile_source  # noqa: PLC0415 - as above
+
+    source, problems = compile_source(section)
+    assert source is not None, f"{problems} were found when the lanes were made"
+    return PollInput(
+        section.id,
+        source,
+        clock=clock,
+        ledger=ledger_path(folder, section.id),
+        sender=Client(section.timeout, section.max_response, section.tls),
+        wake=wake,
+        objects=lambda ledger, source: Objects(ledger, source, folder / "keys", os.urandom),
+        once=once,
+    )
+
+
+def _options(section: InputSection, name: str) -> Mapping[str, Any]:
+    """What the format `name` is told of an input: the differ's records are of the source that is polled."""
+    if name != DIFF or not isinstance(section, PollInputSection):
+        return section.options
+    from shipper.inputs.poll.preset import compile_source  # noqa: PLC0415 - loaded where it is used
+
+    source, _ = compile_source(section)
+    return section.options if source is None else {"source": source.module, **section.options}
+
+
+def _poll_problems(section: PollInputSection, formats: Formats) -> list[tuple[str, str]]:
+    """What is wrong with what an input of type `poll` reads."""
+    from shipper.inputs.poll.preset import compile_source, files_missing  # noqa: PLC0415 - loaded where it is used
+
+    source, problems = compile_source(section)
+    for name, one in source.resources.items() if source is not None else ():
+        if one.format is not None:
+            problems += [(f"resources.{name}.{where}", text) for where, text in formats.check(one.format, {})]
+    return problems + files_missing(section)
+
+
+def ledger_path(folder: Path, input_id: str) -> Path:
+    """Where the ledger of an input lies; `folder` is the state folder."""
+    return folder / "inputs" / f"{input_id}.db"
+
+
+def connect_inputs(config: Config, inputs: Sequence[Input], wake: Flag) -> None:
+    """Tell inputs whom to wake, those of an agent before included, and which other one they feed.
+
+    Before they are restored.
+    """
+    for source in inputs:
+        if hasattr(source, "rewire"):
+            source.rewire(wake)
+    known = {source.id: source for source in inputs}
+    for section in config.inputs:
+        if isinstance(section, WebhookInputSection) and section.feeds is not None:
+            known[section.id].connect(known[section.feeds])  # type: ignore[attr-defined]  # what its section makes has it
+
+
 def _framing(section: InputSection, card: Format) -> Framing:
     """How an input cuts streams of a format: as it says itself, else as the format does."""
+    if isinstance(section, LiveInput):
+        return Framing(card.framing, card.start)
     own, strict = section.multiline, section.framing != AUTO
     return Framing(
         section.framing if strict else card.framing,
@@ -198,7 +332,7 @@ def _framing(section: InputSection, card: Format) -> Framing:
     )
 
 
-def _framing_problems(section: InputSection, card: Format | None) -> list[tuple[str, str]]:
+def _framing_problems(section: FileInputSection | StdinInputSection, card: Format | None) -> list[tuple[str, str]]:
     """What is wrong with an input's `framing` and `multiline`; `card`: of its format, None for `auto`."""
     kind = (LINES if card is None else card.framing) if section.framing == AUTO else section.framing
     start = section.multiline.start
@@ -379,6 +513,20 @@ def health_event(
             **(trail or {}),
         },
     }
+
+
+def told_event(identity: Identity, input_id: str, told: Health, now: float, number: int) -> Event:
+    """What an input tells of itself; `number` tells apart what it tells at one moment."""
+    return health_event(
+        identity,
+        told.action,
+        told.message,
+        now,
+        {"input": input_id, **told.origin},
+        trail=told.trail,
+        outcome=told.outcome,
+        name=f"{input_id}:{number}",
+    )
 
 
 def loss_event(identity: Identity, input_id: str, loss: Any, now: float) -> Event:

@@ -28,7 +28,7 @@ _COMMANDS = {
     "explain": ("inspect", "Why an event looks as it does: each field and where it came from."),
     "export": ("siem", "Print or write what `setup` would install."),
     "formats": ("inspect", "The formats; with a name, its documentation."),
-    "init": ("inspect", "Write a commented configuration and create the key."),
+    "init": ("init", "Connect a source: ask what it needs, write the configuration, try it."),
     "journal": ("integrity", "Check or repair the journal."),
     "keys": ("integrity", "Signing keys, and the trust file for an auditor."),
     "parse": ("inspect", "Lines in, events out, unsealed."),
@@ -39,7 +39,7 @@ _COMMANDS = {
     "status": ("agent", "What the running agent is doing."),
     "tap": ("agent", "Watch events go by."),
     "trace": ("query", "The history of one record: who changed what, when, from where."),
-    "validate": ("inspect", "Check the configuration; with --connect, talk to each output."),
+    "validate": ("inspect", "Check the configuration; with --connect, try each input and output."),
     "verify": ("integrity", "Check what is stored against what was sealed."),
     "version": ("inspect", "The version."),
 }

@@ -26,11 +26,22 @@ from pydantic import (
     model_validator,
 )
 
-from shipper import _groupers, _yaml, grouping
+from shipper import _yaml
 from shipper._auth import auth_problems, http_problems
 from shipper._listening import MetricsSection
-from shipper._settings import Bytes, Id, Model, Seconds
+from shipper._settings import Bytes, Model, Seconds
+from shipper._webhook_auth import webhook_auth_problems
+from shipper.directory import sections as directory_sections
+from shipper.directory.sections import DirectorySection
 from shipper.errors import ConfigError
+from shipper.input_sections import (
+    FileInputSection,
+    InputSection,
+    PollInputSection,
+    StdinInputSection,
+    SyslogInputSection,
+    WebhookInputSection,
+)
 from shipper.output_sections import (
     FileOutputSection,
     HttpSection,
@@ -40,7 +51,6 @@ from shipper.output_sections import (
     StoreSection,
     SyslogSection,
 )
-from shipper.patterns import MATCH_SECONDS, compiled
 from shipper.timestamps import layout_problem
 
 DEFAULT_PATH = Path("/etc/fieldtrail/fieldtrail.yaml")
@@ -148,69 +158,6 @@ class PrivacySection(Model):
     rules: tuple[PrivacyRule, ...] = ()
 
 
-FramingName = Literal["auto", "lines", "csv", "multiline", "json_document", "auditd"]
-
-
-class MultilineSection(Model):
-    """Records of several lines: where one begins, and what bounds it."""
-
-    start: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
-    max_lines: Annotated[int, Field(ge=2, le=100_000)] = _groupers.MAX_LINES
-    max_bytes: Annotated[Bytes, Field(ge=1024, le=16 * 1024**2)] = _groupers.MAX_BYTES
-    timeout: Annotated[Seconds, Field(ge=0.1, le=3600)] = grouping.TIMEOUT
-
-    @field_validator("start")
-    @classmethod
-    def _begins(cls, start: str | None) -> str | None:
-        if start is not None:
-            try:
-                empty = compiled(start.encode()).match(b"", timeout=MATCH_SECONDS)
-            except TimeoutError:
-                empty = None
-            if empty:
-                raise ValueError("matches an empty line: it would begin a record at every line")
-        return start
-
-
-class FileInputSection(Model):
-    """Files to tail."""
-
-    id: Id
-    type: Literal["file"]
-    paths: Annotated[tuple[str, ...], Field(min_length=1)]
-    exclude: tuple[str, ...] = ()
-    format: str = "auto"
-    options: dict[str, Any] = Field(default_factory=dict)
-    framing: FramingName = "auto"
-    multiline: MultilineSection = MultilineSection()
-    timezone: str | None = None
-    scan_interval: Annotated[Seconds, Field(ge=0.05, le=60)] = 1.0
-    max_open_files: Annotated[int, Field(ge=4, le=100_000)] = 512
-    grace: Seconds = 60.0
-    ignore_older: Seconds | None = None
-    keep_original: bool = False
-    keep_unmapped: bool = True
-    expand: Literal["always", "sensitive", "never"] = "sensitive"
-
-
-class StdinInputSection(Model):
-    """Lines on standard input."""
-
-    id: Id
-    type: Literal["stdin"]
-    format: str = "auto"
-    options: dict[str, Any] = Field(default_factory=dict)
-    framing: FramingName = "auto"
-    multiline: MultilineSection = MultilineSection()
-    timezone: str | None = None
-    keep_original: bool = False
-    keep_unmapped: bool = True
-    expand: Literal["always", "sensitive", "never"] = "sensitive"
-
-
-InputSection = Annotated[FileInputSection | StdinInputSection, Field(discriminator="type")]
-
-
 class TimeSection(Model):
     """Where a user's format has its time, and how it is written."""
 
@@ -302,10 +249,11 @@ class Config(Model):
         default_factory=dict
     )
     outputs: tuple[OutputSection, ...] = ()
+    directory: tuple[DirectorySection, ...] = ()
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Config:
-        for what, items in (("inputs", self.inputs), ("outputs", self.outputs)):
+        for what, items in (("inputs", self.inputs), ("outputs", self.outputs), ("directory", self.directory)):
             ids = [item.id for item in items]
             for name in sorted({i for i in ids if ids.count(i) > 1}):
                 raise ValueError(f"{what}: id {name!r} is used twice")
@@ -339,6 +287,10 @@ def _known_keys(location: tuple[int | str, ...], document: Any) -> list[str]:
     by_type: dict[tuple[str, str], type[BaseModel]] = {
         ("inputs", "file"): FileInputSection,
         ("inputs", "stdin"): StdinInputSection,
+        ("inputs", "webhook"): WebhookInputSection,
+        ("inputs", "syslog"): SyslogInputSection,
+        ("inputs", "poll"): PollInputSection,
+        **{("directory", kind): section for kind, section in directory_sections.BY_TYPE.items()},
         ("outputs", "opensearch"): OpenSearchSection,
         ("outputs", "syslog"): SyslogSection,
         ("outputs", "http"): HttpSection,
@@ -431,6 +383,8 @@ def cross_check(config: Config) -> list[tuple[str, str]]:
             for k, name in enumerate(source.paths):
                 if Path(name).is_dir():
                     problems.append((f"inputs[{i}].paths[{k}]", f"{name} is a directory; write {name.rstrip('/')}/*"))
+    problems += webhook_problems(config)
+    problems += syslog_problems(config)
     for i, output in enumerate(config.outputs):
         tls = getattr(output, "tls", None)
         if tls is not None:
@@ -444,6 +398,54 @@ def cross_check(config: Config) -> list[tuple[str, str]]:
             problems += http_problems(f"outputs[{i}]", output.auth, output.hmac)
         if output.type == "file" and output.path.is_dir():
             problems.append((f"outputs[{i}].path", f"{output.path} is a directory; name a file in it"))
+    return problems
+
+
+def webhook_problems(config: Config) -> list[tuple[str, str]]:
+    """What webhooks and the other inputs say of one another, and the files that they name."""
+    problems: list[tuple[str, str]] = []
+    known = {source.id: source for source in config.inputs}
+    seen: dict[tuple[str, int], WebhookInputSection] = {}
+    for i, source in enumerate(config.inputs):
+        if source.type != "webhook":
+            continue
+        where = f"inputs[{i}]"
+        first = seen.setdefault(source.address, source)
+        for name, value in first.shared.items():
+            if value != source.shared[name]:
+                problems.append((f"{where}.{name}", f"input {first.id} has the same listen and says otherwise"))
+        if any(
+            one.type == "webhook" and (one.address, one.path) == (source.address, source.path)
+            for one in config.inputs[:i]
+        ):
+            problems.append((f"{where}.path", "another input has it, with the same listen"))
+        if source.feeds is not None:
+            fed: str = known[source.feeds].type if source.feeds in known else ""
+            if fed != "poll":
+                problems.append((f"{where}.feeds", f"there is no input {source.feeds} of type poll"))
+        for name in ("cert", "key") if source.tls is not None else ():
+            file = getattr(source.tls, name)
+            if not os.access(file, os.R_OK):
+                problems.append((f"{where}.tls.{name}", f"cannot read {file}"))
+        problems += webhook_auth_problems(f"{where}.auth", source.auth, path=source.path, feeds=source.feeds)
+    return problems
+
+
+def syslog_problems(config: Config) -> list[tuple[str, str]]:
+    """Addresses that two syslog inputs share, and files that cannot be read."""
+    problems: list[tuple[str, str]] = []
+    taken: dict[tuple[bool, str, int], str] = {}
+    for i, source in enumerate(config.inputs):
+        if source.type != "syslog":
+            continue
+        for k, (scheme, host, port) in enumerate(source.addresses):
+            first = taken.setdefault((scheme == "udp", host, port), source.id)
+            if first != source.id:
+                problems.append((f"inputs[{i}].listen[{k}]", f"input {first} listens there"))
+        for name in ("cert", "key", "client_ca") if source.tls is not None else ():
+            file = getattr(source.tls, name)
+            if file is not None and not os.access(file, os.R_OK):
+                problems.append((f"inputs[{i}].tls.{name}", f"cannot read {file}"))
     return problems
 
 

@@ -24,8 +24,9 @@ from pydantic import BaseModel
 
 from shipper import landlock, telemetry
 from shipper.clock import Clock, SystemClock
-from shipper.config import AgentSection, Config, FileInputSection
+from shipper.config import AgentSection, Config
 from shipper.errors import ConfigError
+from shipper.input_sections import FileInputSection
 from shipper.landlock import READ, RUN, WRITE, Held, Right
 from shipper.output_sections import FileOutputSection
 

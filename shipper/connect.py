@@ -8,27 +8,34 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from shipper._listening import MetricsSection
 from shipper.build import output_sections
+from shipper.clock import SystemClock
 from shipper.config import Config
 from shipper.control import status_of
+from shipper.directory.keeper import probe as probe_directory
 from shipper.errors import ConfigError, UnavailableError
+from shipper.input_sections import FileInputSection, InputSection, PollInputSection
 from shipper.output_sections import HttpSection, OpenSearchSection, SyslogSection
 
 
 class Step(NamedTuple):
-    """One thing that was tried. `part`: `input crm-app`; `name`: `resolve`, `connect`, `TLS`, `auth` or `version`."""
+    """One thing that was tried. `part`: `input crm-app`; `name`: `resolve`, `connect`, `TLS`, `auth` or `version`.
+
+    `degraded`: it is not to be had, but what else the input reads is; then it is `ok`.
+    """
 
     part: str
     name: str
     ok: bool
     detail: str = ""
     hint: str = ""
+    degraded: bool = False
 
 
 def remarks(config: Config) -> Iterator[str]:
@@ -82,20 +89,10 @@ def _stays_here(address: str) -> bool:
 
 def steps(config: Config) -> Iterator[Step]:
     """Try each input and output; nothing is written anywhere but a probe of folders."""
-    for section in config.inputs:
-        part = f"input {section.id}"
-        if section.type != "file":
-            yield Step(part, "read", ok=True, detail="standard input")
-            continue
-        for pattern in section.paths:
-            names = [name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]
-            closed = [name for name in names if not os.access(name, os.R_OK)]
-            if closed:
-                yield Step(part, "read", ok=False, detail=f"{closed[0]}: permission denied", hint=f"ls -l {closed[0]}")
-            else:
-                yield Step(
-                    part, "match", ok=True, detail=f"{pattern}: {len(names)} file{'s' if len(names) != 1 else ''} now"
-                )
+    yield from input_steps(config, config.inputs)
+    for listed in config.directory:
+        ok, detail = probe_directory(listed)
+        yield Step(f"directory {listed.id}", "read", ok, detail, "" if ok else "docs/howto/directory.md")
     if config.metrics is not None:
         yield _metrics(config.metrics, config.agent.state_dir)
     for output in output_sections(config):
@@ -117,6 +114,67 @@ def steps(config: Config) -> Iterator[Step]:
             yield Step(part, "write", ok=True, detail=output.type)
 
 
+def input_steps(config: Config, sections: Iterable[InputSection]) -> Iterator[Step]:
+    """Try these inputs of a configuration."""
+    running = _is_running(config.agent.state_dir)
+    for section in sections:
+        part = f"input {section.id}"
+        if section.type == "poll":
+            yield from _poll(part, section)
+        elif section.type == "webhook":
+            from shipper.inputs.webhook import probe as webhook  # noqa: PLC0415 - loaded where it is used
+            from shipper.inputs.webhook.settings import settings_of as place_of  # noqa: PLC0415 - as above
+
+            found = webhook.probe(place_of(section), section.auth.scheme, section.path, running=running)
+            yield from (Step(part, *tried) for tried in found)
+        elif section.type == "syslog":
+            from shipper.inputs.syslog import probe as syslog  # noqa: PLC0415 - loaded where it is used
+            from shipper.inputs.syslog.settings import settings_of  # noqa: PLC0415 - as above
+
+            yield from (Step(part, *tried) for tried in syslog.probe(settings_of(section), running=running))
+        elif section.type == "file":
+            yield from _files(part, section)
+        else:
+            yield Step(part, "read", ok=True, detail="standard input")
+
+
+def _files(part: str, section: FileInputSection) -> Iterator[Step]:
+    for pattern in section.paths:
+        names = [name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]
+        closed = [name for name in names if not os.access(name, os.R_OK)]
+        if closed:
+            yield Step(part, "read", ok=False, detail=f"{closed[0]}: permission denied", hint=f"ls -l {closed[0]}")
+        else:
+            count = f"{len(names)} file{'s' if len(names) != 1 else ''} now"
+            yield Step(part, "match", ok=True, detail=f"{pattern}: {count}")
+
+
+def _poll(part: str, section: PollInputSection) -> Iterator[Step]:
+    """Each listing, asked once. What the account lacks is no failure while something else can be read."""
+    from shipper.inputs.poll.http import Client  # noqa: PLC0415 - loaded where it is used
+    from shipper.inputs.poll.preset import compile_source  # noqa: PLC0415 - as above
+    from shipper.inputs.poll.probe import probe_with  # noqa: PLC0415 - as above
+
+    source, problems = compile_source(section)
+    if source is None:
+        yield from (Step(part, where, ok=False, detail=text) for where, text in problems)
+        return
+    client = Client(section.timeout, section.max_response, section.tls)
+    tries = list(probe_with(source, client, SystemClock()))
+    asked = {name for name, one in source.resources.items() if one.format is not None or one.object is not None}
+    usable = any(tried.ok and tried.name in asked for tried in tries)
+    for name, ok, detail, hint, lacks in tries:
+        degraded = lacks and usable
+        yield Step(part, name, ok or degraded, detail, hint, degraded)
+
+
+def _is_running(folder: Path) -> bool:
+    with contextlib.suppress(UnavailableError):
+        status_of(folder)
+        return True
+    return False
+
+
 def _metrics(section: MetricsSection, folder: Path) -> Step:
     from shipper.endpoint import Endpoint  # noqa: PLC0415 - an HTTP server only where it is wanted
 
@@ -132,7 +190,7 @@ def _metrics(section: MetricsSection, folder: Path) -> Step:
 
 def _http(part: str, section: HttpSection) -> Iterator[Step]:
     """Name, connection and TLS; no request is made, since the receiver would take it for an event."""
-    from shipper.outputs._opensearch_tls import tls_context  # noqa: PLC0415 - loaded where it is used
+    from shipper.http_client.tls import tls_context  # noqa: PLC0415 - loaded where it is used
     from shipper.outputs._syslog_target import explain  # noqa: PLC0415 - same
 
     url = urlsplit(section.address)

@@ -20,8 +20,9 @@ import orjson
 
 from shipper.agent import Agent
 from shipper.commands.agent import progress_line
-from shipper.config import AgentSection, Config, FileInputSection, PrivacySection
+from shipper.config import AgentSection, Config, PrivacySection
 from shipper.errors import UsageError
+from shipper.input_sections import FileInputSection
 from shipper.model import Event
 
 

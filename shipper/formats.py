@@ -16,7 +16,7 @@ from parsers import Context, Format, Operation, Parse, Parser, Rejected, names, 
 from parsers._csv import Header, header
 from parsers._json import decode
 from shipper.errors import ConfigError
-from shipper.grouping import Framing, GroupFramer
+from shipper.grouping import LINES, Framing, GroupFramer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ AUTO: Final = "auto"
 JSON: Final = "json"
 TEXT: Final = "text"
 SYSLOG: Final = "syslog"
+DIFF: Final = "snapshot_diff"
 
 _SAMPLE_RECORDS: Final = 64
 """Records that `auto` parses with each format that its literals do not rule out."""
@@ -117,7 +118,37 @@ class Formats:
             if problem:
                 raise ConfigError("formats", "options.inner", problem, "name the format of the message")
             return _inside_syslog(self._parser(inner))
+        source = (options or {}).get("source")
+        if name == DIFF and isinstance(source, str):
+            return _of_source(parser, self._parser(source).format if source in self else None, source)
         return parser
+
+    def enveloped(self, name: str, options: Mapping[str, Any] | None = None, *, lenient: bool = False) -> Parser:
+        """The parser called `name` for messages that come in a syslog envelope, which may be missing.
+
+        Formats that read the envelope themselves (`sshd`, `cef`) get the whole; others the message alone, and the
+        envelope adds what they do not say. `lenient`: what the format refuses is read as `syslog`.
+        """
+        parser = self.get(name, options)
+        if name == SYSLOG:
+            return parser
+        return _enveloped(parser, own=name in self._own or parser.format.generic, lenient=lenient)
+
+    def judge_messages(self, sample: bytes, ctx: Context) -> Decision:
+        """As `judge`, for lines that are syslog messages, of a format that they have with their envelope or inside it.
+
+        Where neither is of a particular format, it is `json` for JSON objects, else `syslog`.
+        """
+        whole = self.judge(sample, ctx, lambda card: Framing(LINES))  # noqa: ARG005 - each line is a message
+        if not whole.generic:
+            return whole
+        inside = [_message(line, ctx) for line in sample.split(b"\n") if line]
+        messages = b"".join(one + b"\n" for one in inside if one)
+        if messages:
+            found = self.judge(messages, ctx, lambda card: Framing(LINES))  # noqa: ARG005 - as above
+            if found.format == JSON or not found.generic:
+                return found
+        return whole._replace(format=JSON if whole.format == JSON else SYSLOG)
 
     def suggestion(self, name: str) -> str:
         """A hint for an unknown name: the nearest one, else where the list is."""
@@ -136,6 +167,9 @@ class Formats:
                 problems.append(("options.inner", problem))
             else:
                 known.update(self._parser(options["inner"]).format.options)
+        source = options.get("source", DIFF)
+        if name == DIFF and (not isinstance(source, str) or source not in self):
+            problems.append(("options.source", f"no format is called {source!r}; {self.suggestion(str(source))}"))
         for key in options:
             if key not in known:
                 near = get_close_matches(key, known, n=1)
@@ -205,6 +239,43 @@ def _records(sample: bytes, framing: Framing) -> list[bytes]:
     if not records:
         records = [*framer.feed(tail), *framer.flush()]
     return [record.data for record in records[:_SAMPLE_RECORDS]]
+
+
+def _message(record: bytes, ctx: Context) -> bytes:
+    """What stands in the envelope, b"" where there is none."""
+    envelope = syslog.unwrap(record, ctx)
+    if isinstance(envelope, Rejected):
+        return b""
+    return envelope.message.lstrip().removeprefix(_CEE_COOKIE).lstrip()
+
+
+def _enveloped(parser: Parser, *, own: bool, lenient: bool) -> Parser:
+    """`parser` for messages with or without an envelope. `own`: it might take the envelope for part of the message."""
+    plain, inside = parser.parse, _inside_syslog(parser)
+    unwrapped = inside.parse
+
+    def parse(record: bytes, ctx: Context, /) -> list[Operation] | Rejected:
+        wrapped = record[:1] == b"<"
+        first, second = (unwrapped, plain) if own and wrapped else (plain, unwrapped)
+        found = first(record, ctx)
+        if not isinstance(found, Rejected):
+            return found
+        again = second(record, ctx)
+        if not isinstance(again, Rejected):
+            return again
+        if lenient:
+            return syslog.parse(record, ctx)
+        return found if (first is unwrapped) == wrapped else again
+
+    return inside._replace(parse=parse)
+
+
+def _of_source(parser: Parser, source: Format | None, name: str) -> Parser:
+    """The differ's records as events of the source that was looked at; one without a format has its name alone."""
+    if source is None:
+        return parser._replace(format=replace(parser.format, module=name, vendor=name, dataset=name))
+    card = replace(parser.format, module=source.module, vendor=source.vendor, dataset=source.dataset or source.name)
+    return parser._replace(format=card)
 
 
 def _inside_syslog(inner: Parser) -> Parser:

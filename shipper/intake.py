@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -100,6 +100,8 @@ class Intake:
         self._reported: OrderedDict[str, float] = OrderedDict()
         """What was told, and when (monotonic), the oldest first."""
         self.accounts = {source.id: Account() for source in inputs}
+        self._aside: dict[str, Counter[str]] = {source.id: Counter() for source in inputs}
+        """Records that inputs read and did not give out, by what became of them."""
         self.lost = {source.id: Lost() for source in inputs}
         for source in inputs:
             source.restore(
@@ -131,7 +133,9 @@ class Intake:
         positions: dict[str, Any] = {}
         losses: list[Event] = []
         left, size, quiet = self._budget, 0, 0 if reading else len(self.inputs)
-        began = self._clock.monotonic()
+        began, now = self._clock.monotonic(), self._clock.now()
+        for name, told in self._processor.reports(now):
+            losses.append(build.told_event(self._identity, f"directory {name}", told, now, 0))
         while (left > 0 and size < FRAME_BYTES) or (self._order and self._crew is None):
             quiet = self._read(quiet)
             if not self._order:
@@ -179,6 +183,7 @@ class Intake:
             told = self._told(source)
             if told is not None:
                 order.append(told)
+            self._set_aside(source)
         return quiet
 
     def _parsed(self, chunk: Chunk, tap: Callable[[Event], None] | None, wait: float) -> list[Lines] | None:
@@ -189,19 +194,33 @@ class Intake:
 
     def _count(self, chunk: Chunk, size: int, parts: Sequence[Lines]) -> None:
         """Bring the account of a chunk's input up to date: the chunk was taken, and its lanes have counted it."""
-        before = self.accounts[chunk.input]
         # A block for another process is not cut here; what it says of its lines is what gets sealed.
         own = self._crew is None
-        read = len(chunk.records) if own else sum(part.source["lines"] for part in parts)
-        counts = [lane.counts for (name, _), lane in self.lanes.items() if name == chunk.input]
-        self.accounts[chunk.input] = Account(
+        self._recount(chunk.input, len(chunk.records) if own else sum(part.source["lines"] for part in parts), size)
+
+    def _set_aside(self, source: Input) -> None:
+        """Count what an input read and did not give out: hints, and what it had before."""
+        aside: Mapping[str, int] = getattr(source, "set_aside", dict)()
+        read = sum(aside.values())
+        if read:
+            self._aside[source.id].update(aside)
+            # Not from the lanes anew: they may have counted a part of a chunk whose records are not read by the books.
+            before = self.accounts[source.id]
+            self.accounts[source.id] = before._replace(
+                read=before.read + read, **{name: getattr(before, name) + count for name, count in aside.items()}
+            )
+
+    def _recount(self, input_id: str, read: int, size: int) -> None:
+        before, aside = self.accounts[input_id], self._aside[input_id]
+        counts = [lane.counts for (name, _), lane in self.lanes.items() if name == input_id]
+        self.accounts[input_id] = Account(
             before.read + read,
             before.bytes + size,
             sum(count.with_events for count in counts),
             sum(count.rejected for count in counts),
             sum(count.no_change for count in counts),
-            sum(count.filtered for count in counts),
-            sum(count.deduplicated for count in counts),
+            sum(count.filtered for count in counts) + aside["filtered"],
+            sum(count.deduplicated for count in counts) + aside["deduplicated"],
             sum(count.events for count in counts),
             sum(count.extra.get("internal_errors", 0) for count in counts),
         )
@@ -218,6 +237,9 @@ class Intake:
                 number + 1, size + (loss.seen_size - loss.offset if known else 0), unknown + (not known)
             )
             losses.append(build.loss_event(self._identity, source.id, loss, self._clock.now()))
+        for number, told in enumerate(getattr(source, "reports", list)()):
+            telemetry.input_told(input_id=source.id, action=told.action, message=told.message)
+            losses.append(build.told_event(self._identity, source.id, told, self._clock.now(), number))
         for path, cause in getattr(source, "problems", list)():
             self.unread = True
             if self._first_time(f"{source.id}\0{path}\0{cause}"):
@@ -245,6 +267,17 @@ class Intake:
         self._reported[told] = now
         return True
 
+    def kept(self, positions: Mapping[str, Mapping[str, Any]]) -> None:
+        """A frame with these positions is durable: tell the inputs that wait for it. Called by the journal's thread."""
+        by_input: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for stream, position in positions.items():
+            by_input.setdefault(position["input"], {})[stream] = position
+        for source in self.inputs:
+            told = by_input.get(source.id)
+            kept = getattr(source, "kept", None)
+            if told is not None and kept is not None:
+                kept(told)
+
     def finish(self, handed: Collection[str]) -> None:
         """Take over what inputs hold that cannot be read again, but for those that are handed on; `take` gives it."""
         for source in self.inputs:
@@ -253,6 +286,9 @@ class Intake:
                 self._order.append(chunk)
                 if self._crew is not None:
                     self._crew.submit(chunk)
+            told = None if source.id in handed else self._told(source)
+            if told is not None:
+                self._order.append(told)
 
     def done(self) -> bool:
         """True when nothing more can come."""

@@ -59,6 +59,8 @@ class Keeper:
         """Why a frame cannot be kept now; empty while frames are kept."""
         self.mark = mark
         """The newest checkpoint that is kept."""
+        self.kept: Callable[[Mapping[str, Any]], None] | None = None
+        """Called with the positions of each frame that is durable; it must neither block nor raise."""
         self._journal, self._place = journal, place
         self._stopping, self._make_room, self._patience = stopping, make_room, patience
         self._changed = threading.Condition()
@@ -114,6 +116,8 @@ class Keeper:
     def _write(self, frame: Sealed) -> None:
         self._patiently(lambda: self._journal.append(frame.meta, frame.documents, snapshot=lambda: frame.state))
         self.total = frame.meta["total"]
+        if self.kept is not None and frame.meta["positions"]:
+            self.kept(frame.meta["positions"])
         if frame.mark is not None:
             mark = Watermark(*frame.mark) if self.mark is None else self.mark.next(*frame.mark)
             self._patiently(lambda: mark.save(self._place))

@@ -39,6 +39,8 @@ class Chunk:
     received: float
     """Seconds since the epoch, UTC, from the Clock."""
     mtime: float | None = None
+    deliveries: Mapping[int, str] = field(default_factory=dict)
+    """Offset of a record -> the source's id of it or of its delivery, where it has one: `trail.origin.delivery`."""
 
 
 class Document(NamedTuple):
@@ -229,8 +231,35 @@ class Output(Protocol):
         """Release everything; may be called twice."""
 
 
+class Health(NamedTuple):
+    """What an input has to tell of itself: a document of stream `fieldtrail.health`.
+
+    `action`: of `mappings/fields.yaml` (`source.gap`). `origin`: members of `trail.origin` beside the input's id;
+    `trail`: of `trail`; `outcome`: `success`, `failure` or none. One of an action, an input and a path a moment.
+    """
+
+    action: str
+    message: str
+    origin: Mapping[str, Any] = {}
+    trail: Mapping[str, Any] = {}
+    outcome: str | None = None
+
+
 class Input(Protocol):
-    """A source that is polled without blocking by the pipeline thread."""
+    """A source that is polled without blocking by the pipeline thread.
+
+    An input may also have these, which are looked for by name:
+
+    `kept(positions)`, {stream: position}: the frame with these positions is durable. Only now may anything be
+    acknowledged to the source. Called by the journal's thread; must neither block nor raise.
+    `set_aside()` -> {"deduplicated": n, "filtered": n}: records since the last call that were read and not given out.
+    `reports()` -> a list of `Health`, to be sealed with what was read. `problems()` -> (place, cause) of what does not
+    work now, to be logged once. `losses()`, `ended()`, `cuts()`, `left()`, `statistics()`: as of `FileInput`.
+    `finish()` -> chunks: at the end, what was taken from the source and cannot be read again. An input that has it is
+    handed on as it runs when a new configuration says the same of it: `rewire(wake)` gives it the new agent's event,
+    then `restore` is called again. `leave()`: `close` follows, for a new configuration.
+    `connect(other)`: the input that this one `feeds`; before each `restore`.
+    """
 
     id: str
 

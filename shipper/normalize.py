@@ -28,6 +28,7 @@ from shipper._shaping import (
     is_interpreted,
     plans,
     set_bounds,
+    set_bounds_of_whole,
     set_categories,
     set_original,
     set_related,
@@ -93,6 +94,20 @@ class Origin:
     previous: float | None = None
     number: int = 0
     data: bytes = b""
+    delivery: str | None = None
+
+    def document(self, input_id: str) -> dict[str, Any]:
+        """`trail.origin`."""
+        told = {
+            "input": input_id,
+            "length": self.length,
+            "offset": self.offset,
+            "path": self.path,
+            "received": self.received_text,
+        }
+        if self.delivery is None:
+            return told
+        return {"delivery": self.delivery.encode("utf-8", "replace").decode(), **told}
 
 
 class Normalizer:
@@ -268,13 +283,8 @@ class Normalizer:
                 name = self._object_name(op.object_name, op.object_type or "", withheld)
                 if name:
                     thing["name"] = name
-        trail["origin"] = {
-            "input": self._s.input,
-            "length": origin.length,
-            "offset": origin.offset,
-            "path": origin.path,
-            "received": origin.received_text,
-        }
+        held = trail.get("origin")
+        trail["origin"] = origin.document(self._s.input) if held is None else {**held, **origin.document(self._s.input)}
         return raw
 
     def _object_name(self, name: str, object_type: str, withheld: list[protect.Withheld]) -> str:
@@ -358,6 +368,8 @@ class Normalizer:
                 gone, lacking = self._add_change(document, changed[index], index, op, iam, gone, missing)
             else:
                 document["data_stream"] = plan.stream
+                if op.bounds is not None:
+                    set_bounds_of_whole(document, op, s.zone)
                 if plan.edit:
                     lacking = [*missing, *(name for name in CHANGE_FACTS if name not in missing)]
             if lacking:
@@ -395,6 +407,8 @@ class Normalizer:
             missing = [*missing, "trail.change.new"]
         trail = document["trail"]
         trail["change"] = shape
+        if change.field in op.sets and (change.old is ABSENT) != (change.new is ABSENT):
+            shape["element"] = True
         if shape["derivation"] == "snapshot_diff":
             set_bounds(document, shape, op, self._s.zone)
         name = _USER_CHANGES.get(change.field) if iam else None
@@ -450,6 +464,11 @@ class Normalizer:
                 if decision.sensitivity not in _SENSITIVE:
                     continue
             found.append(Change(name, ABSENT, value) if created else Change(name, value, ABSENT))
+        if op.bounds is not None:
+            after, before = op.bounds
+            found = [
+                one._replace(derivation="snapshot_diff", changed_after=after, changed_before=before) for one in found
+            ]
         return found
 
     # -- lines that nobody understood ---------------------------------------------------------------------------------
@@ -467,13 +486,7 @@ class Normalizer:
         }
         trail: dict[str, Any] = {
             "operation": {"change_count": 0, "head": True, "id": identity},
-            "origin": {
-                "input": self._s.input,
-                "length": origin.length,
-                "offset": origin.offset,
-                "path": origin.path,
-                "received": origin.received_text,
-            },
+            "origin": origin.document(self._s.input),
             "schema": SCHEMA,
             "time": {"precision": "received"},
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shipper import build
-from shipper.model import Chunk, Event
+from shipper.model import Chunk, Event, Health
 from shipper.pipeline import Lane, Lines, process
 
 
@@ -26,6 +26,12 @@ class Processor:
             lane = self.lanes[key] = self._table.lane(*key)
         return lane
 
+    def reports(self, now: float) -> list[tuple[str, Health]]:
+        """(list of the directory, what is to be told of it). `now`: seconds since the epoch."""
+        return [] if self._table.directory is None else self._table.directory.reports(now)
+
     def process(self, chunk: Chunk, tap: Callable[[Event], None] | None, lane: Lane | None = None) -> Lines:
         """What a chunk becomes; `tap` sees each event. `lane`: another than its own."""
+        if self._table.directory is not None:
+            self._table.directory.look()
         return process(chunk, lane or self.lane(chunk), self.times, self._mac_key, tap, self._random)

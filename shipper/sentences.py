@@ -108,6 +108,10 @@ def _sentence(document: Mapping[str, Any], op: Operation, vendor: str, spec: Act
         return _change_sentence(document, op, subject, via, vendor)
     failed = " (failed)" if document["event"].get("outcome") == "failure" else ""
     target, link = thing(op, document), spec.link
+    if op.bounds is not None and trail["time"]["precision"] == "bounded":
+        time = trail["time"]
+        author = _subject_of_diff(document, subject, vendor)
+        return f"{target or 'a record'} {spec.words}{_between(time.get('after'), time.get('before'))}{author}"
     if op.object_type == "scenario" and subject.startswith("automation "):
         target = ""
     elif op.object_type in ACCOUNTS and spec.name in {"auth.login", "auth.logout"}:
@@ -153,16 +157,30 @@ def _change_sentence(document: Mapping[str, Any], op: Operation, subject: str, v
 
 def _diff_sentence(document: Mapping[str, Any], change: Mapping[str, Any], of: str, subject: str, vendor: str) -> str:
     """Of a difference between two snapshots: between which moments, and that nobody said who."""
-    after, before = change.get("changed_after", ""), change.get("changed_before", "")
-    between = ""
+    between = _between(change.get("changed_after"), change.get("changed_before"))
+    author = _subject_of_diff(document, subject, vendor)
+    if change.get("element"):
+        moved = (
+            f"{value(change, 'old')} was removed from"
+            if change["op"] == "remove"
+            else f"{value(change, 'new')} was added to"
+        )
+        return f"{moved} {of}{between}{author}"
+    return f"{of} changed from {value(change, 'old')} to {value(change, 'new')}{between}{author}"
+
+
+def _between(after: str | None, before: str | None) -> str:
+    """Two moments of ours, or the later one, as the sentence says them."""
     if after and before:
         same_day = after[:10] == before[:10]
         first, last = (text[11:16] if same_day else f"{text[:10]} {text[11:16]}" for text in (after, before))
-        between = f" between {first} and {last} UTC"
-    elif before:
-        between = f" before {before[:10]} {before[11:16]} UTC"
+        return f" between {first} and {last} UTC"
+    return f" before {before[:10]} {before[11:16]} UTC" if before else ""
+
+
+def _subject_of_diff(document: Mapping[str, Any], subject: str, vendor: str) -> str:
     editor = document["trail"].get("object", {}).get("last_editor") or {}
     name = editor.get("name") or editor.get("id")
     known = "" if subject == "somebody" else f"; who: {subject}"
     not_given = f"; who: not given by {vendor}" + (f" (last editor {cut(name)})" if name else "")
-    return f"{of} changed from {value(change, 'old')} to {value(change, 'new')}{between}{known or not_given}"
+    return known or not_given

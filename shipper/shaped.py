@@ -88,7 +88,7 @@ class Shaper:
             if type(parsed) is not list or len(parsed) != 1:
                 return None
             op = parsed[0]
-            if op.values or op.no_change or op.time is None:
+            if op.values or op.no_change or op.time is None or op.bounds is not None:
                 return None
             held = op.fields
             key: tuple[Any, ...] = (_words(op), op.message and 1, tuple(held))

@@ -21,6 +21,7 @@ import orjson
 
 from parsers._contract import Context, Rejected
 from shipper._splicing import Source
+from shipper.enrich import Lookup, enriched
 from shipper.learned import LONGEST_WORD, Decisions, Learner, Template, escape
 from shipper.normalize import Normalizer, Origin
 from shipper.timestamps import utc_seconds
@@ -89,8 +90,10 @@ class Node:
 class Splicer:
     """The quick way of one format for one input."""
 
-    def __init__(self, mapped: MappedFormat, normalizer: Normalizer) -> None:
-        self._mapped, self.normalizer = mapped, normalizer
+    def __init__(self, mapped: MappedFormat, normalizer: Normalizer, lookup: Lookup | None = None) -> None:
+        """`lookup`: of the directory; the mapping sets none of the fields that it fills."""
+        self._mapped, self.normalizer, self.lookup = mapped, normalizer, lookup
+        self._parse = mapped.parse if lookup is None else enriched(mapped.parse, mapped.format.module, lookup.tables)
         self.plan = mapped.layout()
         self.root = Node("", "")
         self.variable: dict[str, str] = {}
@@ -227,7 +230,7 @@ class Splicer:
         self, learner: Learner, number: int, data: bytes, place: tuple[Any, ...], values: Mapping[str, Any]
     ) -> Template | None:
         stream, path, received, received_text, mtime, previous, offset, length = place
-        parsed = self._mapped.parse(data, Context())
+        parsed = self._parse(data, Context())
         if isinstance(parsed, Rejected):
             return None
         origin = Origin(stream, path, offset, length, received, received_text, mtime, previous, 0, data)

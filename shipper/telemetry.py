@@ -281,3 +281,43 @@ def output_begun_again(*, output: str) -> None:
 def retention_not_kept(*, cause: str) -> None:
     """How long the log was cannot be kept or read: what is deleted by age from that time is not announced."""
     _log.warning("length of the log not remembered, what expires from this time is not announced", cause=cause)
+
+
+def input_told(*, input_id: str, action: str, message: str) -> None:
+    """An input tells of itself: refused requests, a gap, a silence. It is sealed as a health event, and rare."""
+    _log.warning("input: something that a person may want to know", input=input_id, action=action, message=message)
+
+
+def directory_read(*, version: str, people: int, labels: int) -> None:
+    """The directory says something else than before."""
+    _log.info("directory read", version=version, people=people, labels=labels)
+
+
+def directory_unread(*, source: str, cause: str) -> None:
+    """A list of the directory cannot be read; what it said before stays in use. Once for each cause."""
+    _log.warning("directory: a list cannot be read, what it said before stays in use", source=source, cause=cause)
+
+
+def directory_disputed(*, count: int, example: str) -> None:
+    """Accounts that more than one person claims in the directory: events of theirs name no person."""
+    _log.warning("directory: accounts claimed by more than one person, they name nobody", count=count, example=example)
+
+
+def webhook_fault(*, place: str, cause: str, requests: int) -> None:
+    """An error of ours while requests were taken or answered: they got 429, if anything. Once a minute for a cause."""
+    _log.error(
+        "webhook: internal error, who sent was not acknowledged and sends again; please report it",
+        place=place,
+        cause=cause,
+        requests=requests,
+    )
+
+
+def listener_ended(*, place: str, cause: str) -> None:
+    """A bug ended the thread of a listener: its addresses are closed, and senders find nobody."""
+    _log.error(
+        "listener ended by a bug, senders are turned away; please report it",
+        place=place,
+        cause=cause,
+        hint="restart the agent",
+    )

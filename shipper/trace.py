@@ -12,7 +12,9 @@ changed in between that no document tells.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -24,6 +26,8 @@ from shipper.outputs._when import instant
 
 _GONE = frozenset({"delete", "purge"})
 _WHOLE = frozenset({"create", "delete", "merge", "purge", "restore"})
+_AUTHOR = ("who", "user_id", "actor_type", "actor_confidence", "ip", "session", "interface")
+"""What a source that names an author later says of a change."""
 _WITHHELD = frozenset({"mask", "token", "commit", "vault", "drop"})
 
 
@@ -91,6 +95,8 @@ class Version:
     values: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The values of a record that was created, deleted or seen whole."""
     gap: bool = False
+    element: bool = False
+    """`old` went from the set that the field is, or `new` came into it; the set's other values stayed."""
 
     @property
     def lower(self) -> int | None:
@@ -114,9 +120,9 @@ def versions(events: Iterable[Event], target: Target, field: str | None = None) 
 
     `field`: only that field (its technical name or its label), with creations and deletions of the record.
     """
-    found = [event for event in events if _is_about(event, target) and _is_version(event)]
-    found.sort(key=_order)
-    all_versions = list(_with_gaps([_version(event) for event in found]))
+    about = [event for event in events if _is_about(event, target)]
+    found = sorted(filter(_is_version, about), key=_order)
+    all_versions = list(_with_gaps(_attributed(map(_version, found), about)))
     if field is None:
         return all_versions
     return [narrowed for version in all_versions if (narrowed := _narrowed(version, field)) is not None]
@@ -197,13 +203,28 @@ def _version(event: Event) -> Version:
         changed_after=_text(event, "trail", "change", "changed_after"),
         changed_before=_text(event, "trail", "change", "changed_before"),
         values={name: str(value) for name, value in leaves(values)} if isinstance(values, dict) else {},
+        element=_at(event, "trail", "change", "element") is True,
     )
+
+
+def _attributed(found: Iterable[Version], events: Iterable[Event]) -> Iterator[Version]:
+    """The versions, with the authors that the source named later, in events of their own (`change.attributed`)."""
+    named: dict[str, Version] = {}
+    for event in events:
+        told = _at(event, "trail", "attribution")
+        if isinstance(told, dict):
+            # Of a whole record only the operation is named: its head document is the first.
+            ids = told.get("event_id") or [f"{one}{end}" for one in told.get("operation_id", ()) for end in ("", "#0")]
+            named.update(dict.fromkeys(ids, _version(event)))
+    for version in found:
+        author = named.get(version.event_id or "")
+        yield version if author is None else replace(version, **{name: getattr(author, name) for name in _AUTHOR})
 
 
 def _with_gaps(found: Iterable[Version]) -> Iterator[Version]:
     last: dict[tuple[str | None, str], Version] = {}
     for version in found:
-        if version.field is None or version.outcome == "failure":
+        if version.field is None or version.element or version.outcome == "failure":
             yield version
             continue
         before = last.get((version.module, version.field))
@@ -300,7 +321,12 @@ def state_at(history: Iterable[Version], when: int) -> RecordState:
                 existence, since = "deleted", version.time
             elif verb == "restore" or existence == "unknown":
                 existence, since = "exists", version.time if verb == "restore" else None
-            states.update(_after(version))
+            if version.element:
+                _move(states, version)
+            else:
+                states.update(_after(version))
+        elif version.element:
+            continue
         elif version.field is None:
             if _verb(version) == "create" and lower > when and existence == "unknown":
                 return RecordState("not created yet", version.time, ())
@@ -322,6 +348,29 @@ def _after(version: Version) -> dict[str, FieldState]:
         certainty = "withheld" if version.redaction in _WITHHELD else "unknown" if state == "unknown" else "known"
         out[version.field] = FieldState(version.field, version.new, state, certainty, time, who, event_id)
     return out
+
+
+def _move(states: dict[str, FieldState], version: Version) -> None:
+    """One value came into a set or went from it. What was in the set before is known only if it was told as a whole."""
+    name, text = version.field or "", version.new if version.new is not None else version.old
+    time, who, event_id = version.time, version.who, version.event_id
+    if version.redaction in _WITHHELD or text is None:
+        certainty = "unknown" if text is None and version.redaction not in _WITHHELD else "withheld"
+        states[name] = FieldState(name, None, "value", certainty, time, who, event_id)
+        return
+    known = states.get(name)
+    listed: Any = None
+    if known is not None and known.value:
+        with suppress(ValueError):
+            listed = json.loads(known.value)
+    certainty, why = "known", ""
+    if not isinstance(listed, list) or (known is not None and known.why):
+        certainty, why = "uncertain", "what else the set holds was not told"
+    values = [one for one in listed if str(one) != text] if isinstance(listed, list) else []
+    if version.new is not None:
+        values.append(text)
+    value = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    states[name] = FieldState(name, value, "value", certainty, time, who, event_id, why=why)
 
 
 def _before(version: Version, known: FieldState | None, *, open_now: bool) -> FieldState:

@@ -62,7 +62,14 @@ def fieldtrail(folder, command):
     python = shlex.quote(sys.executable)
     script = f'fieldtrail() {{ {python} -m shipper "$@"; }}\nset -o pipefail\n{command}'
     return subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -80,6 +87,7 @@ ANSWERS = {
     "fieldtrail validate -c fieldtrail.yaml --connect": 69,  # acme.example does not answer here
     "fieldtrail setup -c fieldtrail.yaml": 69,
     "fieldtrail run -c fieldtrail.yaml": None,  # runs until it is stopped: tests/e2e
+    "fieldtrail init --source makecom": 64,  # nobody is there to be asked: tests/integration/test_init_connect.py
     "fieldtrail status -c fieldtrail.yaml": 69,  # no agent runs
     "fieldtrail status -c fieldtrail.yaml --watch": 69,
     "curl -s http://127.0.0.1:9599/metrics": None,  # tests/e2e/test_metrics.py
@@ -159,6 +167,11 @@ def test_the_key_tables_of_the_siem_guide_are_the_programs():
     guide = (ROOT / "docs/howto/siem-syslog.md").read_text(encoding="utf-8")
     assert docs.siem_syslog(guide) == guide, "run make docs"
     assert guide.count("| `cs1` | Old Value |") == 1 and guide.count("| `oldValue` |") == 1
+
+
+def test_what_each_source_is_asked_is_the_programs():
+    guide = (ROOT / "docs/howto/connect.md").read_text(encoding="utf-8")
+    assert docs.connect(guide) == guide, "run make docs"
 
 
 def test_the_example_of_the_guide_to_own_formats_reads_what_it_says(tmp_path):

@@ -5,6 +5,7 @@ import re
 import sys
 import textwrap
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -17,10 +18,13 @@ import mappings  # noqa: E402 - after the path
 import parsers  # noqa: E402
 from shipper import _settings, offline  # noqa: E402
 from shipper import config as c  # noqa: E402
+from shipper import input_sections as inputs  # noqa: E402
 from shipper import output_sections as outputs  # noqa: E402
 from shipper.build import formats_of  # noqa: E402
 from shipper.cli import cli  # noqa: E402
+from shipper.directory import sections as directory  # noqa: E402
 from shipper.grok import PATTERNS  # noqa: E402
+from shipper.onboarding import sources as onboarding  # noqa: E402
 
 BEGIN, END = "<!-- formats: made by `make docs` -->", "<!-- /formats -->"
 
@@ -94,11 +98,21 @@ _WORDS = {
 }
 
 
+def _amount(metadata: Sequence[object]) -> str:
+    """What a number is, where its validator says so."""
+    readers = {getattr(item, "func", None) for item in metadata}
+    found = [
+        word for word, reader in (("Seconds", _settings._seconds), ("Bytes", _settings._bytes)) if reader in readers
+    ]
+    return _WORDS[found[0]] if found else ""
+
+
 def _type(annotation: object) -> str:
     text = getattr(annotation, "__name__", None) or str(annotation)
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        return _type(typing.get_args(annotation)[0])
+        inner, *metadata = typing.get_args(annotation)
+        return _amount(metadata) or _type(inner)
     if origin is typing.Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
     arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
@@ -132,10 +146,8 @@ def _size(octets: int) -> str:
 def _rows(model: type[c.Model], path: str) -> list[str]:
     rows = []
     for name, info in model.model_fields.items():
-        kind = _type(info.annotation)
-        duration = any(getattr(item, "func", None) is _settings._seconds for item in info.metadata)
-        size = any(getattr(item, "func", None) is _settings._bytes for item in info.metadata)
-        kind = _WORDS["Seconds"] if duration else _WORDS["Bytes"] if size else kind
+        kind = _amount(info.metadata) or _type(info.annotation)
+        duration, size = kind == _WORDS["Seconds"], kind == _WORDS["Bytes"]
         if info.is_required():
             default = "required"
         elif info.default_factory is not None:
@@ -170,8 +182,12 @@ def configuration_reference() -> str:
         ("metrics", c.MetricsSection, "metrics."),
         ("privacy", c.PrivacyRule, "privacy.rules[]."),
         ("privacy: what fields mean", c.FieldRule, "privacy.fields[]."),
-        ("An input of type file", c.FileInputSection, "inputs[]."),
-        ("An input of type stdin", c.StdinInputSection, "inputs[]."),
+        ("An input of type file", inputs.FileInputSection, "inputs[]."),
+        ("An input of type stdin", inputs.StdinInputSection, "inputs[]."),
+        ("An input of type webhook", inputs.WebhookInputSection, "inputs[]."),
+        ("An input of type poll", inputs.PollInputSection, "inputs[]."),
+        ("An input of type syslog", inputs.SyslogInputSection, "inputs[]."),
+        *((f"A directory of type {name}", model, "directory[].") for name, model in directory.BY_TYPE.items()),
         ("A format of your own", c.FormatSection, "formats.<name>."),
         ("An output of type opensearch", outputs.OpenSearchSection, "outputs[]."),
         ("An output of type syslog", outputs.SyslogSection, "outputs[]."),
@@ -253,6 +269,33 @@ def siem_syslog(text: str) -> str:
     return text
 
 
+def _connected(name: str) -> list[str]:
+    """One source: what it needs, what is asked, where the answers are, and what is left to do."""
+    (one,) = onboarding.wanted([name])
+    lines = [f"### {one.title[0].upper()}{one.title[1:]}", "", f"`fieldtrail init --source {name}`", ""]
+    if one.needs:
+        lines += [f"Note: {one.needs}.", ""]
+    lines += ["| asked | where |", "|---|---|"]
+    for key, question in one.asked.items():
+        usual = "" if question.default is None or question.make is not None else f" (`{question.default}`)"
+        only = {None: "", "exposed": ", if other hosts can reach the address", "secure": ", with TLS"}[question.when]
+        lines.append(f"| `{key}`: {question.ask}{usual}{only} | {question.where} |")
+    if one.after:
+        lines += ["", "Then:", "", *(f"- {text.strip()}" for text in one.after)]
+    return [*lines, ""]
+
+
+def connect(text: str) -> str:
+    """The guide to connecting sources with what each of them is asked."""
+    hooks = [f"webhook:{name}" for name in onboarding.setups().webhooks if name != "own"]
+    groups = {"APIs": mappings.sources(), "Webhooks": ["webhook", *hooks], "Syslog and files": ["syslog", "file:sshd"]}
+    lines = ["<!-- sources: made by `make docs` -->", ""]
+    for title, names in groups.items():
+        lines += [f"## {title}", "", *(line for name in names for line in _connected(name))]
+    made = "\n".join([*lines, "<!-- /sources -->"])
+    return re.sub(r"<!-- sources:.*?<!-- /sources -->", lambda _: made, text, flags=re.DOTALL)
+
+
 RECEIVED = 1_775_001_600.0
 """2026-04-01T00:00:00Z, when the examples were received."""
 _SHOWN = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
@@ -260,7 +303,7 @@ _SHOWN = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 
 def _example(name: str) -> c.Config:
     agent = c.Config.model_validate({"agent": {"name": "hr-app-03", "origin": "acme.example/audit"}})
-    section = c.StdinInputSection(id="parse", type="stdin", format=name, timezone="UTC")
+    section = inputs.StdinInputSection(id="parse", type="stdin", format=name, timezone="UTC")
     return agent.model_copy(update={"inputs": (section,)})
 
 
@@ -337,6 +380,8 @@ def main() -> None:
     guide.write_text(own_format(guide.read_text(encoding="utf-8")), encoding="utf-8")
     siem = ROOT / "docs/howto/siem-syslog.md"
     siem.write_text(siem_syslog(siem.read_text(encoding="utf-8")), encoding="utf-8")
+    sources = ROOT / "docs/howto/connect.md"
+    sources.write_text(connect(sources.read_text(encoding="utf-8")), encoding="utf-8")
     folder = ROOT / "docs/formats"
     folder.mkdir(exist_ok=True)
     made = pages()

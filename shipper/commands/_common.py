@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
 from shipper.config import DEFAULT_PATH, Config, load
 from shipper.errors import ConfigError
+
+if TYPE_CHECKING:
+    from shipper.connect import Step
 
 config_option = click.option(
     "-c",
@@ -91,3 +94,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     Console(color_system=None if plain() else "auto", width=width, highlight=False, soft_wrap=width is not None).print(
         shown
     )
+
+
+def tell_steps(steps: Iterable[Step]) -> bool:
+    """One line for each thing that is tried, as soon as it was; whether one of them failed."""
+    failed = False
+    for step in steps:
+        failed = failed or not step.ok
+        word = "warn" if step.degraded else "ok  " if step.ok else "FAIL"
+        click.echo(safe(f"{word} {step.part}: {step.name}{': ' if step.detail else ''}{step.detail}"))
+        if step.hint and (step.degraded or not step.ok):
+            click.echo(safe(f"     hint: {step.hint}"))
+    return failed

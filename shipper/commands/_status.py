@@ -96,6 +96,12 @@ def tables(status: Status, speed: Rates) -> Iterator[tuple[tuple[str, ...], list
         rows.append([*row, f"{item['rejected']:,}", f"{item['no_change']:,}", f"{len(item['streams']):,}", behind])
     columns = ("input", "records", "events", *(("per s",) if speed else ()))
     yield (*columns, "rejected", "unchanged", "streams", "behind"), rows
+    hooks = [[item["id"], *_hook(one)] for item in status["inputs"] for one in item["streams"] if "accepted" in one]
+    if hooks:
+        yield ("webhook", "accepted", "told to wait", "refused", "last accepted", "why refused"), hooks
+    rows = [_listing(item["id"], stream) for item, stream in _polled(status)]
+    if rows:
+        yield ("poll", "listing", "state", "behind", "next in"), rows
     rows = []
     for item in status["outputs"]:
         lag = item["lag"]
@@ -109,12 +115,48 @@ def tables(status: Status, speed: Rates) -> Iterator[tuple[tuple[str, ...], list
     yield (*columns, "pending", "behind", "dead letters", "filtered", "state"), rows
 
 
+def _hook(stream: Mapping[str, Any]) -> list[str]:
+    """What a webhook answered: how often 200, 429 and refusals, when 200 last, and why it refused."""
+    refused: Mapping[str, int] = stream["refused"]
+    why = "; ".join(f"{reason} ({count:,})" for reason, count in refused.items())
+    last = "never" if stream["last_delivery"] is None else stream["last_delivery"][:19] + "Z"
+    return [f"{stream['accepted']:,}", f"{stream['deferred']:,}", f"{sum(refused.values()):,}", last, why or "-"]
+
+
+def _polled(status: Status) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The listings of inputs that ask an API, each with its input."""
+    for item in status["inputs"]:
+        for stream in item["streams"]:
+            if "next" in stream:
+                yield item, stream
+
+
+def _listing(input_id: str, stream: Mapping[str, Any]) -> list[str]:
+    """A row: how long ago everything was read, and when it is asked for again."""
+    behind = "not read yet" if stream["behind"] is None else span(stream["behind"])
+    return [
+        input_id,
+        _listing_name(stream),
+        "FAILING" if stream["error"] else stream["state"],
+        f"{behind}: the vendor will forget it soon" if stream["late"] else behind,
+        span(stream["next"]),
+    ]
+
+
+def _listing_name(stream: Mapping[str, Any]) -> str:
+    name: str = stream["stream"]
+    return name.rpartition("/")[2]
+
+
 def _rate(speed: Rates, name: str) -> str:
     return f"{speed[name]:,.0f}" if name in speed else "-"
 
 
 def troubles(status: Status) -> Iterator[str]:
-    """Below the tables: why outputs fail, in full."""
+    """Below the tables: why listings and outputs fail, in full."""
+    for item, stream in _polled(status):
+        if stream["error"]:
+            yield f"{safe(item['id'])}: {safe(_listing_name(stream))}: {safe(stream['error'])}"
     for item in status["outputs"]:
         if item["connected"] is False:
             yield (
@@ -136,7 +178,7 @@ def view(status: Status, speed: Rates) -> RenderableType:
     for columns, rows in tables(status, speed):
         shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
         for number, name in enumerate(columns):
-            right = number > 0 and name not in {"behind", "state"}
+            right = number > 0 and name not in {"behind", "listing", "state", "last accepted", "why refused"}
             shown.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
         for row in rows:
             shown.add_row(*(Text(safe(cell), style="bold red" if cell == "FAILING" else "") for cell in row))
@@ -155,6 +197,9 @@ def line(status: Status, speed: Rates) -> str:
         state = "" if item["connected"] is not False else f" FAILING for {span(item['failing_seconds'])}"
         delivered, rate = f"{item['delivered']:,}", _rate(speed, "outputs/" + item["id"])
         found.append(f"{item['id']}: {delivered} delivered, {rate}/s, {item['pending']:,} pending{state}")
+    failing = [f"{item['id']}: {_listing_name(stream)}" for item, stream in _polled(status) if stream["error"]]
+    if failing:
+        found.append(f"NOT READ {', '.join(failing)}")
     journal = status["journal"]
     if journal["paused"]:
         found.append(f"journal FULL, held by {', '.join(journal['held_by'])}")

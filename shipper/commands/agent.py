@@ -6,27 +6,31 @@ import contextlib
 import gc
 import glob
 import os
+import resource
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import orjson
 
 from shipper import telemetry
 from shipper.commands._common import config_option, configuration, installed, json_option, print_json
-from shipper.config import DEFAULT_PATH, Config, FileInputSection, StdinInputSection, load
+from shipper.config import DEFAULT_PATH, Config, load
 from shipper.confine import LOOK_EVERY, Confinement, confinement_of
 from shipper.errors import ConfigError, FieldtrailError, UnavailableError, UsageError
+from shipper.input_sections import FileInputSection, StdinInputSection
 
 if TYPE_CHECKING:
     from shipper.agent import Agent
     from shipper.model import Input
     from shipper.notify import Notifier
+
+MOST_DESCRIPTORS: Final = 262_144
 
 
 @click.command(epilog="Example: fieldtrail run --once /var/log/crm/audit.json")
@@ -84,6 +88,7 @@ def run_agent(read: Callable[[], tuple[Config, str]], *, once: bool) -> int:
     from shipper.agent import Agent
 
     first = read()
+    _allow_descriptors()
     notifier = notify.from_environment()
     with progress_line(once=once) as progress:
 
@@ -103,6 +108,15 @@ def run_agent(read: Callable[[], tuple[Config, str]], *, once: bool) -> int:
         runner = _Runner(first, read, make, notifier)
         with _signals(runner.signalled):
             return runner.run()
+
+
+def _allow_descriptors() -> None:
+    """Take as many descriptors as the system lets us have: files and connections may need more than the usual 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Runner:

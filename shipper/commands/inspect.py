@@ -1,4 +1,4 @@
-"""`parse`, `explain`, `formats`, `validate`, `init`, `version`: what can be known without running the agent."""
+"""`parse`, `explain`, `formats`, `validate`, `version`: what can be known without running the agent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ import click
 import orjson
 
 from shipper import __version__
-from shipper.commands._common import config_option, configuration, json_option, print_json, safe, table, write_lines
-from shipper.config import Config, StdinInputSection
+from shipper.commands._common import (
+    config_option,
+    configuration,
+    json_option,
+    print_json,
+    safe,
+    table,
+    tell_steps,
+    write_lines,
+)
+from shipper.config import Config
 from shipper.errors import UsageError
+from shipper.input_sections import StdinInputSection
 
 if TYPE_CHECKING:
     from shipper.formats import Decision
@@ -152,9 +162,15 @@ def validate(config_path: Path | None, connect: bool, as_json: bool) -> None:  #
     """Check the configuration; every problem at once, exit 78."""
     from shipper.build import Lanes
     from shipper.connect import remarks, steps
+    from shipper.directory.keeper import unreadable
+    from shipper.errors import ConfigError
 
     config, place = configuration(config_path)
     Lanes(config, place, os.urandom)
+    problems = unreadable(config.directory)
+    if problems:
+        cause = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+        raise ConfigError("read configuration", place, cause, f"edit {place}", tuple(problems))
     notes = list(remarks(config))
     results = list(steps(config)) if connect else []
     failed = any(not step.ok for step in results)
@@ -165,7 +181,15 @@ def validate(config_path: Path | None, connect: bool, as_json: bool) -> None:  #
                 "ok": not failed,
                 "remarks": notes,
                 "steps": [
-                    {"part": s.part, "step": s.name, "ok": s.ok, "detail": s.detail, "hint": s.hint} for s in results
+                    {
+                        "part": s.part,
+                        "step": s.name,
+                        "ok": s.ok,
+                        "degraded": s.degraded,
+                        "detail": s.detail,
+                        "hint": s.hint,
+                    }
+                    for s in results
                 ],
             }
         )
@@ -173,54 +197,8 @@ def validate(config_path: Path | None, connect: bool, as_json: bool) -> None:  #
         click.echo(f"{place}: the configuration is valid")
         for note in notes:
             click.echo(f"note: {note}")
-        for step in results:
-            click.echo(
-                f"{'ok  ' if step.ok else 'FAIL'} {step.part}: {step.name}{': ' if step.detail else ''}{step.detail}"
-            )
-            if not step.ok and step.hint:
-                click.echo(f"     hint: {step.hint}")
+        tell_steps(results)
     sys.exit(69 if failed else 0)
-
-
-@click.command(epilog="Example: fieldtrail init --source greenhouse --to opensearch")
-@click.option("--source", "sources", multiple=True, metavar="NAME", help="A format to read (repeatable).")
-@click.option(
-    "--to",
-    type=click.Choice(["opensearch", "syslog", "store"]),
-    default="store",
-    show_default=True,
-    help="Where events go.",
-)
-@click.option(
-    "-c",
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("fieldtrail.yaml"),
-    show_default=True,
-    metavar="FILE",
-    help="File to write.",
-)
-@click.option(
-    "--state-dir", type=click.Path(path_type=Path), metavar="DIR", help="State folder (default: the user's own)."
-)
-def init(sources: tuple[str, ...], to: str, config_path: Path, state_dir: Path | None) -> None:
-    """Write a commented configuration for these sources, create the key, end in validate."""
-    from shipper.setup_config import write
-
-    config = write(config_path, sources or ("auto",), to, state_dir)
-    click.echo(f"wrote {config_path}")
-    from shipper.seal import keys
-    from shipper.seal.note import public_bytes
-    from shipper.state_folder import prepare_folder
-
-    folder = config.agent.state_dir
-    if prepare_folder(folder):
-        keys.create_identity(folder / "keys")
-    click.echo(
-        f"signing key {keys.fingerprint(public_bytes(keys.load_identity(folder / 'keys')))} in {folder / 'keys'}"
-    )
-    click.echo(f"{config_path}: the configuration is valid\nnext: fieldtrail run -c {config_path}")
 
 
 @click.command(epilog="Example: fieldtrail version")

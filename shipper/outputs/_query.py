@@ -73,6 +73,8 @@ DATE_FIELDS = frozenset(
         "trail.change.changed_after",
         "trail.change.changed_before",
         "trail.origin.received",
+        "trail.time.after",
+        "trail.time.before",
         "trail.alert.window_start",
         "trail.alert.window_end",
         "trail.verify.since",

@@ -34,9 +34,11 @@ __all__ = [
     "Generation",
     "Trust",
     "create_identity",
+    "create_private",
     "custody_key",
     "fingerprint",
     "load_identity",
+    "read_private",
     "read_trust",
     "trust_json",
     "write_trust",
@@ -47,14 +49,22 @@ _MAX_FILE: Final = 10_000
 
 
 def create_identity(folder: Path) -> Ed25519PrivateKey:
-    """Make and store a new identity key in `folder` (created 0700); an existing key is never replaced.
+    """Make and store a new identity key in `folder` (created 0700); an existing key is never replaced."""
+    op = "create the identity key"
+    key = Ed25519PrivateKey.generate()
+    try:
+        create_private(folder, IDENTITY, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), op)
+    except FileExistsError:
+        raise ConfigError(op, str(folder / IDENTITY), "there is a key already", "fieldtrail keys show") from None
+    return key
+
+
+def create_private(folder: Path, name: str, data: bytes, op: str) -> None:
+    """Store `data` as a file of mode 0600 in `folder` (created 0700); `FileExistsError` where there is one.
 
     The key takes its name only when it is durable: half a key would be refused at every later start.
     """
-    op, path = "create the identity key", folder / IDENTITY
-    unfinished = f"{IDENTITY}.{os.getpid()}.tmp"
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    unfinished = f"{name}.{os.getpid()}.tmp"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory = _open_folder(folder, op)
@@ -68,28 +78,27 @@ def create_identity(folder: Path) -> Ed25519PrivateKey:
         )
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(pem)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             # Unlike a rename, a link does not take the place of a key that is there.
-            os.link(unfinished, IDENTITY, src_dir_fd=directory, dst_dir_fd=directory)
+            os.link(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
         finally:
             with suppress(OSError):
                 os.unlink(unfinished, dir_fd=directory)
         os.fsync(directory)
     except FileExistsError:
-        raise ConfigError(op, str(path), "there is a key already", "fieldtrail keys show") from None
+        raise
     except OSError as error:
-        raise _refused(op, str(path), error, f"ls -ld {folder}") from None
+        raise _refused(op, str(folder / name), error, f"ls -ld {folder}") from None
     finally:
         os.close(directory)
-    return key
 
 
 def load_identity(folder: Path) -> Ed25519PrivateKey:
     """The identity key of `folder`; `ConfigError` when it is missing, open to others, or not an Ed25519 key."""
     op, path = "read the identity key", folder / IDENTITY
-    pem = _read_private(folder, IDENTITY, op)
+    pem = read_private(folder, IDENTITY, op)
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -131,7 +140,8 @@ def _check_mode(status: os.stat_result, place: str, op: str, hint: str) -> None:
         raise ConfigError(op, place, f"open to group or others (mode {stat.S_IMODE(status.st_mode):04o})", hint)
 
 
-def _read_private(folder: Path, name: str, op: str) -> bytes:
+def read_private(folder: Path, name: str, op: str) -> bytes:
+    """What a private file holds, as `create_private` wrote it; `ConfigError` when it is missing or open to others."""
     path = folder / name
     try:
         directory = _open_folder(folder, op)

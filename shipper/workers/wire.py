@@ -82,7 +82,10 @@ def message(*parts: bytes) -> list[bytes]:
 def job_message(job: Job) -> list[bytes]:
     """A job."""
     chunk = job.chunk
-    about = (chunk.input, chunk.stream, chunk.path, chunk.format, chunk.received, chunk.mtime, job.previous, job.exact)
+    about = (
+        chunk.input, chunk.stream, chunk.path, chunk.format, chunk.received, chunk.mtime, dict(chunk.deliveries),
+        job.previous, job.exact,
+    )  # fmt: skip
     records = chunk.records
     if isinstance(records, Block):
         # Most are: nobody has cut it into lines yet.
@@ -105,7 +108,7 @@ def job_of(payload: bytes) -> Job:
     (size,) = _JOB.unpack_from(payload)
     at = _JOB.size + size
     about, layout = _small(payload[_JOB.size : at])
-    name, stream, path, form, received, mtime, previous, exact = about
+    name, stream, path, form, received, mtime, deliveries, previous, exact = about
     records: Sequence[Record]
     if isinstance(layout, int):
         records = Block(payload[at:], layout)
@@ -114,7 +117,7 @@ def job_of(payload: bytes) -> Job:
         places = list(accumulate(sizes, initial=at))
         lines = [payload[start:end] for start, end in pairwise(places)]
         records = [Record(*one) for one in zip(lines, offsets, lengths, strict=True)]
-    return Job(Chunk(name, stream, path, form, records, {}, received, mtime), previous, exact)
+    return Job(Chunk(name, stream, path, form, records, {}, received, mtime, deliveries), previous, exact)
 
 
 def parsed_message(parsed: Parsed) -> list[bytes]:

@@ -13,7 +13,8 @@ import pytest
 import parsers
 from parsers import Rejected
 from shipper.build import Lanes
-from shipper.config import Config, StdinInputSection
+from shipper.config import Config
+from shipper.input_sections import StdinInputSection
 from shipper.model import Chunk, Record
 from shipper.pipeline import process
 from tests.contract.test_parsers import places, samples

@@ -10,7 +10,8 @@ import pytest
 import parsers
 from parsers import Rejected
 from shipper.build import Lanes
-from shipper.config import Config, StdinInputSection
+from shipper.config import Config
+from shipper.input_sections import StdinInputSection
 from shipper.model import Record
 from shipper.offline import events_of
 from shipper.seal.canonical import canonical

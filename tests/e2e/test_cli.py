@@ -216,8 +216,8 @@ def test_a_broken_pipe_is_quiet(alone):
 
 @pytest.mark.parametrize(
     ("sources", "to"),
-    [([], "store"), (["greenhouse"], "store"), (["keap", "makecom"], "opensearch"), (["json"], "syslog")],
-    ids=["auto", "greenhouse", "two", "own json"],
+    [([], "store"), (["sshd"], "store"), (["file:keap", "file:makecom"], "opensearch"), (["json"], "syslog")],
+    ids=["auto", "sshd", "two", "own json"],
 )
 def test_init_writes_a_configuration_that_is_valid(alone, sources, to):
     words = [word for source in sources for word in ("--source", source)]
@@ -232,7 +232,7 @@ def test_init_writes_a_configuration_that_is_valid(alone, sources, to):
 
 
 def test_init_run_search_trace_and_verify(alone):
-    assert inside("init", "--source", "greenhouse", "--state-dir", alone / "state").code == 0
+    assert inside("init", "--source", "file:greenhouse", "--state-dir", alone / "state").code == 0
     logs = alone / "logs"
     logs.mkdir()
     path = alone / "fieldtrail.yaml"

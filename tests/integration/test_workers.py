@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from shipper.build import Lanes
-from shipper.config import Config, FileInputSection, FormatSection
+from shipper.config import Config, FormatSection
 from shipper.framing import LineFramer
+from shipper.input_sections import FileInputSection
 from shipper.logbook import leaves_of
 from shipper.model import Chunk
 from shipper.processor import Processor

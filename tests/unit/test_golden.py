@@ -19,8 +19,9 @@ import yaml
 import parsers
 from shipper import __version__
 from shipper._privacy import Policy
-from shipper.config import Config, StdinInputSection, load
+from shipper.config import Config, load
 from shipper.coverage import FACETS, Tally
+from shipper.input_sections import StdinInputSection
 from shipper.offline import read_events
 from shipper.schema import check
 from shipper.seal.canonical import MAX_BYTES, canonical

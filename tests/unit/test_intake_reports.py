@@ -31,10 +31,17 @@ class Troubled:
         return True
 
 
+class Untold:
+    """A processor with nothing to tell of a directory."""
+
+    def reports(self, now):
+        return []
+
+
 class Part:
     def __init__(self):
         self.clock, self.source = StandingClock(), Troubled()
-        self.intake = Intake([self.source], None, {}, identity=None, clock=self.clock)
+        self.intake = Intake([self.source], Untold(), {}, identity=None, clock=self.clock)
 
 
 @pytest.fixture

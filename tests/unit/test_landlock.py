@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from shipper import confine, landlock
-from shipper.config import AgentSection, Config, FileInputSection
+from shipper.config import AgentSection, Config
 from shipper.confine import Confinement, confinement_of, followed
 from shipper.errors import ConfigError
+from shipper.input_sections import FileInputSection
 from shipper.landlock import READ, RUN, WRITE
 from shipper.output_sections import FileOutputSection, SyslogSection, TlsSection
 from tests.components import absent

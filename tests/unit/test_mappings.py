@@ -77,17 +77,18 @@ def test_our_fields_cover_the_contract():
     object.url object.key object.last_editor.id object.last_editor.name object.subject change.index change.field change.label
     change.op change.old change.new change.old_state change.new_state change.old_label change.new_label change.old_number
     change.new_number change.delta change.delta_pct change.value_type change.category change.sensitivity change.redaction
-    change.derivation change.changed_after change.changed_before time.precision actor.type actor.confidence actor.basis
+    change.derivation change.changed_after change.changed_before attribution.event_id attribution.operation_id
+    attribution.field change.element time.after time.before time.precision actor.type actor.confidence actor.basis
     actor.person interface session.id automation.platform automation.scenario.id automation.scenario.name
     automation.execution.id automation.module automation.last_editor export.rows export.bytes export.format export.objects
     approval.ticket approval.approver_id alert.id alert.group alert.window_start alert.window_end alert.evidence_ids
     alert.evidence_count alert.why alert.controls origin.input origin.path origin.offset origin.length origin.received
-    origin.delivery sealed_fields values raw missing control log truncated checkpoint.size checkpoint.prev_size
-    checkpoint.root checkpoint.note checkpoint.leaves checkpoint.frontier checkpoint.origin checkpoint.log
+    origin.delivery origin.directory actor.department actor.status actor.kind actor.timezone sealed_fields
+    values raw missing control log truncated checkpoint.size checkpoint.prev_size checkpoint.root checkpoint.note checkpoint.leaves checkpoint.frontier checkpoint.origin checkpoint.log
     health.component health.id health.read health.events health.unparsed health.lag_bytes health.idle_seconds
     health.delivered health.rejected health.pending health.dead_letters health.lag_seconds health.journal_bytes
-    health.memory_bytes verify.source verify.sealed verify.found verify.modified verify.missing verify.inserted
-    verify.findings verify.since verify.until verify.summary"""
+    health.memory_bytes health.age_seconds health.dropped health.refused verify.source verify.sealed verify.found
+    verify.modified verify.missing verify.inserted verify.findings verify.since verify.until verify.summary"""
     assert {"trail." + name for name in named.split()} | {"seal.i", "seal.log", "seal.n"} == set(
         mappings.trail_fields()
     )

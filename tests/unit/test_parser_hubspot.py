@@ -160,6 +160,17 @@ def test_each_history_item_is_an_operation_whose_old_value_is_the_next_older_ite
     assert operations[0].raw == {"archived": False, "propertiesWithHistory": {"salary": {"sourceLabel": "Lee"}}}
 
 
+def test_an_item_that_stands_alone_has_what_was_before_it_beside_it():
+    newest, older, *_ = HISTORY["propertiesWithHistory"]["salary"]
+    alone = {"objectType": "deal", "id": "5", "propertiesWithHistory": {"salary": [newest]}}
+    op = one(hubspot.parse, {**alone, "before": {"salary": older}})
+    assert op.changes == [Change("salary", "95", "120", derivation="reconstructed")]
+    assert (op.object_type, op.object_id, op.fields["user.id"]) == ("deal", "5", "7")
+    assert op.raw["before"] == {"salary": {name: value for name, value in older.items() if name != "value"}}
+    assert one(hubspot.parse, alone).changes == [Change("salary", UNKNOWN, "120", derivation="new_only")]
+    assert isinstance(hubspot.parse(json.dumps({**alone, "before": {"salary": 1}}).encode(), CONTEXT), Rejected)
+
+
 def test_a_history_that_was_turned_round_is_read_in_the_order_of_time():
     turned = {**HISTORY, "propertiesWithHistory": {"salary": HISTORY["propertiesWithHistory"]["salary"][::-1]}}
     assert [op.changes[0].new for op in parse(turned)] == [None, "95", "120"]

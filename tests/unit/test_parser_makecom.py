@@ -490,6 +490,16 @@ def test_the_edit_of_a_variable_has_both_values():
     assert variable({"value": {"old": 1, "new": 2}}).changes == [Change("value", 1, 2)]
 
 
+def test_a_row_that_says_that_it_is_an_edit_has_a_new_value_alone():
+    row = {"id": 1, "changed": "t", "action": "team_variable_edited", "author": {"id": 7}}
+    told = {"name": "rate", "value": "2"}
+    op = one(makecom.parse, {"teamVariableHistory": [{**row, "diffObject": told}]})
+    assert (op.action, op.code, op.object_id, op.time) == ("config.update", "team_variable_edited", "rate", Time("t"))
+    assert op.changes == [Change("value", UNKNOWN, "2", derivation="new_only")]
+    secret = one(makecom.parse, {"teamVariableHistory": [{**row, "diffObject": {**told, "name": "api_key"}}]})
+    assert "2" not in repr(secret.changes)
+
+
 def test_a_variable_that_nobody_edited_has_the_value_it_was_made_with():
     op = variable({"value": "1"})
     assert (op.action, op.values, op.changes) == ("config.create", {"value": "1"}, [])

@@ -479,6 +479,41 @@ def test_it_fits_on_eighty_columns_with_large_figures_rates_and_hostile_names(pa
     assert "123,456,789" in text and "20,000" in text and "19,000" in text
 
 
+def test_of_a_webhook_people_see_what_it_answered_and_why_it_refused(part):
+    assert "told to wait" not in text_of(part.status)
+    hook = {"accepted": 1_234_567, "deferred": 0, "refused": {}, "last_delivery": None}
+    part.streams[0].update(hook)
+    assert "never" in text_of(part.status)
+    part.streams[0].update(
+        deferred=42,
+        refused={"the signature is wrong": 1300, "the body is too large": 2},
+        last_delivery="2026-02-03T10:31:02.118Z",
+    )
+    text = text_of(part.status, width=200)
+    (row,) = [line for line in text.splitlines() if "1,234,567" in line]
+    assert row.split()[:5] == ["app", "1,234,567", "42", "1,302", "2026-02-03T10:31:02Z"]
+    assert row.endswith("the signature is wrong (1,300); the body is too large (2)")
+    assert max(map(len, text_of(part.status).splitlines())) <= 80
+
+
+def test_listings_of_an_api_tell_how_far_they_are_when_they_are_asked_again_and_what_is_wrong(part):
+    part.streams[0].update(
+        stream="poll/make/runs", state="reading", behind=330.0, next=42.0, error="", late=False, looks={}
+    )
+    text = text_of(part.status)
+    assert "FAILING" not in text and "NOT READ" not in shown.line(part.status, {})
+    (row,) = (one for one in text.splitlines() if " runs " in one)
+    assert row.split() == ["app", "runs", "reading", "5", "min", "42", "s"]
+    refused = "403 on GET /audit-logs: needs the Enterprise plan"
+    part.streams.append(
+        {**part.streams[0], "stream": "poll/make/audit", "error": refused, "behind": None, "late": True}
+    )
+    text = text_of(part.status)
+    assert "FAILING" in text and "not read yet" in text and f"app: audit: {refused}" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "NOT READ app: audit" in shown.line(part.status, {})
+
+
 def test_rates_are_of_one_run_only(part):
     before = part.status
     part.clock.mono += 4

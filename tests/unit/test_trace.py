@@ -273,3 +273,66 @@ def test_the_state_is_printed_with_its_certainty():
 def test_no_events_print_no_table():
     assert printed(show.print_events, [], as_json=False) == ""
     assert printed(show.print_versions, [], OFFER, as_json=False) == ""
+
+
+# -- changes by comparison ---------------------------------------------------------------------------------------------
+
+
+def tag(at, old, new):
+    states = {f"trail__change__{side}_state": "absent" for side, value in (("old", old), ("new", new)) if value is None}
+    return salary(at, old, new, trail__change__field="tags", trail__change__element=True, **states)
+
+
+TAGGED = [
+    change(timestamp="2026-01-01T08:00:00Z", event__action="record.create", trail__change=None, trail__values={"tags": '["a"]'}),
+    tag("2026-01-02T08:00:00Z", None, "b"),
+    tag("2026-01-03T08:00:00Z", None, "c"),
+    tag("2026-01-04T08:00:00Z", "a", None),
+]  # fmt: skip
+
+
+def test_values_that_come_into_a_set_contradict_nothing():
+    assert not any(version.gap for version in versions(TAGGED, OFFER))
+
+
+@pytest.mark.parametrize(
+    ("day", "tags"), [("2026-01-01", '["a"]'), ("2026-01-02", '["a","b"]'), ("2026-01-04", '["b","c"]')]
+)
+def test_a_set_that_was_told_as_a_whole_is_known_at_every_date(day, tags):
+    assert fields(at(TAGGED, day)) == {"tags": (tags, "known")}
+
+
+def test_a_set_of_which_only_changes_were_told_is_uncertain():
+    assert fields(at(TAGGED[1:], "2026-01-04")) == {"tags": ('["b","c"]', "uncertain")}
+
+
+def test_the_author_that_a_source_names_later_is_the_changes_author():
+    nobody = salary("2026-01-10T08:00:00Z", "80000", "90000", user=None, source=None)
+    named = change(
+        timestamp="2026-01-10T07:00:00Z",
+        event__action="change.attributed",
+        event__id="h-1",
+        trail__change=None,
+        trail__attribution={"event_id": ["80000-90000"], "operation_id": ["80000-90000"], "field": ["salary"]},
+        data_stream__dataset="fieldtrail.activity",
+    )
+    (alone,) = versions([nobody], OFFER)
+    (version,) = versions([nobody, named], OFFER)
+    assert alone.who is None
+    assert (version.who, version.user_id, version.ip) == ("Kim Q", "7", "198.51.100.9")
+    assert (version.old, version.new, version.time) == ("80000", "90000", "2026-01-10T08:00:00Z")
+
+
+@pytest.mark.parametrize("head", ["op-1", "op-1#0"])
+def test_the_author_of_a_whole_records_deletion_is_found_by_its_operation(head):
+    gone = change(
+        timestamp="2026-03-01T08:00:00Z", event__action="record.delete", event__id=head, trail__change=None, user=None
+    )
+    named = change(
+        event__action="change.attributed",
+        trail__change=None,
+        trail__attribution={"operation_id": ["op-1"]},
+        data_stream__dataset="fieldtrail.activity",
+    )
+    (version,) = versions([gone, named], OFFER)
+    assert (version.action, version.who) == ("record.delete", "Kim Q")
