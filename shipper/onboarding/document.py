@@ -204,9 +204,12 @@ def _with_inputs(text: str, items: Sequence[tuple[Wanted, Section]]) -> str | No
 
 
 def _last_line(lines: Sequence[str], value: yaml.SequenceNode) -> int:
-    """The last line of a list that is no comment; what comes behind it belongs to what follows."""
+    """The last line of a list, with the comments behind it that are set in; others belong to what follows."""
     # At the begin of a line it ends with the line before.
     last = min(value.end_mark.line - (value.end_mark.column == 0), len(lines) - 1)
     while last > value.start_mark.line and (not lines[last].strip() or lines[last].lstrip().startswith("#")):
         last -= 1
+    inner = " " * (value.start_mark.column + 1)
+    while last + 1 < len(lines) and lines[last + 1].startswith(inner) and lines[last + 1].lstrip().startswith("#"):
+        last += 1
     return last

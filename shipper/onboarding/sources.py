@@ -88,7 +88,7 @@ def _one(name: str) -> Wanted:
     else:
         made = _file(name, name)
     if made is None:
-        near = get_close_matches(name, [*names(), *(f"file:{one}" for one in parsers.names())], 3, 0.5)
+        near = get_close_matches(name, {*names(), *(f"file:{one}" for one in parsers.names())}, 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "fieldtrail init --help; fieldtrail formats"
         raise UsageError("init", f"--source {name}", "there is no such source or format", hint)
     return made

@@ -493,6 +493,16 @@ def test_a_problem_of_the_whole_configuration_is_told_and_nothing_is_changed(pla
     assert [file.name for file in secrets_of(place)] == ["webhook.secret"]
 
 
+def test_the_comments_of_the_last_input_stay_with_it():
+    made = added(BEFORE["a list"], items("sshd"))
+    assert made.index("# its end") < made.index("id: sshd") < made.index("# outputs follow")
+
+
+def test_a_name_that_is_nearly_right_is_offered_once(place):
+    code, out = run("--source", "oktaa")
+    assert code == 64 and "did you mean okta or file:okta" in out
+
+
 def test_a_second_source_is_added_to_the_file_that_is_there(place):
     assert run("--source", "file:sshd")[0] == 0
     path = place / "fieldtrail.yaml"
