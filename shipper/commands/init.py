@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import mappings
 from shipper.commands._common import tell_steps
 from shipper.config import AgentSection, Config, load, parse
 from shipper.errors import ConfigError, UsageError
@@ -253,7 +254,8 @@ def _to_do(one: Wanted, section: Section) -> Iterator[str]:
     listen: Any = section.get("listen", "")
     values = {"path": section.get("path", ""), "listen": listen if isinstance(listen, str) else ", ".join(listen)}
     for line in one.after:
-        text = line
+        # Files that came with the program, wherever it was installed.
+        text = line.replace("mappings/", f"{Path(mappings.__file__).parent}/")
         for name, value in values.items():
             text = text.replace(f"{{{name}}}", str(value))
         yield text

@@ -498,6 +498,13 @@ def test_the_comments_of_the_last_input_stay_with_it():
     assert made.index("# its end") < made.index("id: sshd") < made.index("# outputs follow")
 
 
+def test_files_that_came_with_the_program_are_named_where_they_are(place):
+    code, out = run("--source", "webhook:makecom", "--no-connect")
+    assert code == 0
+    (named,) = [word for word in out.split() if word.endswith("change-recorder.blueprint.json")]
+    assert Path(named).is_absolute() and Path(named).is_file()
+
+
 def test_a_name_that_is_nearly_right_is_offered_once(place):
     code, out = run("--source", "oktaa")
     assert code == 64 and "did you mean okta or file:okta" in out
