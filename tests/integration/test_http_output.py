@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import trustme
@@ -19,7 +20,7 @@ from tests.e2e.agent_process import Place, eventually, lines, numbers
 from tests.http_receiver import HttpReceiver, tls_context
 from tests.shipped import batch, change, document
 
-DOC = open("docs/howto/http.md", encoding="utf-8").read  # noqa: SIM115 - read where it is needed
+DOC = Path("docs/howto/http.md")
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_validate_says_what_cannot_be_verified_or_is_not_encrypted():
 
 
 def test_the_check_in_the_documentation_accepts_what_is_sent_and_refuses_the_rest(receiver, output):
-    code = re.search(r"```python\n(.*?)```", DOC(), re.DOTALL)[1]
+    code = re.search(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)[1]
     names = {}
     exec(code, names)
     genuine = names["genuine"]
