@@ -151,12 +151,12 @@ _ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 def _between(since: str | None, until: str | None, now: float) -> dict[str, Any]:
-    """`since` inclusive; `until` includes all of what it names. OpenSearch keeps milliseconds."""
+    """`since` inclusive; `until` includes all of what it names."""
     bounds: dict[str, Any] = {}
     if since is not None:
-        bounds["gte"] = -(-parse_when(since, now, "--since").lo // 1000)
+        bounds["gte"] = parse_when(since, now, "--since").lo // 1000
     if until is not None:
-        bounds["lt"] = -(-parse_when(until, now, "--until").hi // 1000)
+        bounds["lt"] = parse_when(until, now, "--until").hi // 1000
     return {"range": {"@timestamp": {**bounds, "format": "epoch_millis"}}} if bounds else {"match_all": {}}
 
 

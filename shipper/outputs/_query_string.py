@@ -24,10 +24,7 @@ _SPECIAL = re.compile(r'[+\-=&|><!(){}\[\]^"~*?:\\/\s]')
 
 
 def query_string(text: str, now: float) -> str:
-    """`text` for `query_string`; `now` (seconds since the epoch) for date math. Raises `UsageError` as the store does.
-
-    Dates have milliseconds there, so a range that ends within one takes all of it.
-    """
+    """`text` for `query_string`; `now` (s since the epoch) for date math. Raises `UsageError` as the store does."""
     compile_query(text, now)
     return _Writer(now).write(parse_lucene(text), None)
 
@@ -73,7 +70,7 @@ class _Writer:
         text = unquoted(node)
         span = parse_span(text, self._now) if field in DATE_FIELDS else None
         if span is not None:
-            return f"{field}:[{_moment(span.lo)} TO {_moment(-(-span.hi // 1000) * 1000)}}}"
+            return f"{field}:[{_moment(span.lo)} TO {_moment(span.hi)}}}"
         return before + quote(text)
 
     def _range(self, node: tree.Range | tree.From | tree.To, field: str) -> str:
@@ -91,8 +88,7 @@ class _Writer:
 
 def _end(span: Span, *, lower: bool, include: bool) -> tuple[str, bool]:
     """One end of a range of dates, and whether it belongs to it: the span is a half-open one."""
-    micros = span.lo if lower == include else span.hi
-    return _moment(micros if lower else -(-micros // 1000) * 1000), lower
+    return _moment(span.lo if lower == include else span.hi), lower
 
 
 def _moment(micros: int) -> str:

@@ -1,6 +1,7 @@
 """Dates in queries: what `2026-03`, `now-1d/d` or `2026-01-01||+1M` mean. Pure: `now` is handed in.
 
-A date literal is a span of time, half open, in microseconds since the epoch (UTC): `2026-03` is the whole of March.
+A date literal is a span of time, half open, in microseconds since the epoch (UTC): `2026-03` is the whole of March. The
+shortest is a millisecond, the resolution of OpenSearch's dates, so that the store answers as OpenSearch does.
 That is how OpenSearch rounds, too: `>=` and `<` look at the beginning of the span, `>` and `<=` at its end (OpenSearch
 documentation, "Date field type" and "Date math").
 """
@@ -27,7 +28,6 @@ _FIXED = {
     "m": timedelta(minutes=1),
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
-    "us": _MICROSECOND,
 }
 _PARTS = ("y", "M", "d", "h", "m", "s")
 
@@ -62,7 +62,7 @@ def parse_span(text: str, now: float) -> Span | None:
     """The span that the literal `text` names, None if it is no date. `now`: seconds since the epoch."""
     try:
         if text.startswith("now"):
-            return _with_math(datetime.fromtimestamp(now, UTC), "ms", text[3:])
+            return _with_math(_EPOCH + timedelta(milliseconds=int(now * 1000)), "ms", text[3:])
         base, bar, math = text.partition("||")
         if bar and not math:
             return None
@@ -89,10 +89,10 @@ def _read(match: re.Match[str]) -> tuple[datetime, str]:
     unit = _PARTS[len(given) - 1]
     fraction = match[7]
     if fraction is not None:
-        # OpenSearch keeps milliseconds; an event may hold microseconds, and a literal that has them means them.
-        unit = "ms" if len(fraction) <= 3 else "us"
+        unit = "ms"  # more digits name the millisecond that they are in: OpenSearch keeps no more of a time
     year, month, day, hour, minute, second = numbers
-    when = datetime(year, month, day, hour, minute, second, int((fraction or "0").ljust(6, "0")[:6]), tzinfo=UTC)
+    millisecond = int((fraction or "0").ljust(3, "0")[:3])
+    when = datetime(year, month, day, hour, minute, second, millisecond * 1000, tzinfo=UTC)
     zone = match[8]
     if zone and zone != "Z":
         offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))

@@ -257,7 +257,7 @@ def test_fields_with_a_column_and_times_narrow_the_search_in_sql():
         ("2024-02-29", "2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z"),
         ("2026-02-03T10", "2026-02-03T10:00:00Z", "2026-02-03T11:00:00Z"),
         ("2026-02-03T10:30:05.1", "2026-02-03T10:30:05.100Z", "2026-02-03T10:30:05.101Z"),
-        ("2026-02-03T10:30:05.123456Z", "2026-02-03T10:30:05.123456Z", "2026-02-03T10:30:05.123457Z"),
+        ("2026-02-03T10:30:05.123956Z", "2026-02-03T10:30:05.123Z", "2026-02-03T10:30:05.124Z"),
         ("2026-02-03T10:30-05:00", "2026-02-03T15:30:00Z", "2026-02-03T15:31:00Z"),
         ("now/d", "2026-02-10T00:00:00Z", "2026-02-11T00:00:00Z"),
         ("now-1M/M", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"),
@@ -269,6 +269,10 @@ def test_fields_with_a_column_and_times_narrow_the_search_in_sql():
 )
 def test_a_date_literal_names_a_span(text, lo, hi):
     assert parse_span(text, NOW) == Span(instant(lo), instant(hi))
+
+
+def test_now_is_a_whole_millisecond_as_every_date_is():
+    assert parse_span("now", 1_770_000_000.123956) == Span(1_770_000_000_123_000, 1_770_000_000_124_000)
 
 
 @pytest.mark.parametrize(
