@@ -104,7 +104,9 @@ def test_an_answer_is_read_up_to_its_bound(packed):
         api.send("GET", url, {})
 
 
-@pytest.mark.parametrize("cut", [b"", b"not gzip at all", gzip.compress(b"x" * 5000)[:-12]])
+@pytest.mark.parametrize(
+    "cut", [b"", b"not gzip at all", gzip.compress(b"x" * 5000)[:-12]], ids=["empty", "none", "cut"]
+)
 def test_what_cannot_be_unpacked_is_no_answer(cut):
     with serving(lambda one: one.give(cut, Content_Encoding="gzip")) as url, client() as api:
         if not cut:
