@@ -59,7 +59,7 @@ def test_a_receiver_of_another_name_gets_nothing(lab, name, transport):
     receiver = lab.start(name, transport, mutual=True)
     output = lab.output(receiver, "client", tls={"server_name": "other.example.test"})
     receipt = output.deliver(batch(0, document(0)))
-    assert receipt.delivered == 0 and "tls.server_name" in receipt.error
+    assert receipt.delivered == 0 and "tls.server_name" in receipt.error, f"{receipt.error}; {receiver.told()}"
 
 
 @pytest.mark.parametrize(("name", "transport"), TLS)
