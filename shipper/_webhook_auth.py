@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
@@ -35,33 +35,46 @@ Window = Annotated[Seconds, Field(ge=1, le=7 * 86400)]
 """How old a signed time may be."""
 
 
-def _given(inline: tuple[SecretStr, ...], files: tuple[Path, ...], names: str) -> None:
-    if not inline and not files:
-        raise ValueError(f"give {names}")
-    if any(not one.get_secret_value().strip() for one in inline):
-        raise ValueError("an empty secret lets everybody in")
+class Credential(Model):
+    """What shows who a request is from: several values here, or files that hold one each.
 
+    `named` is the key of the values, with `_file` that of the files. `own`: the user chooses them, not the vendor.
+    """
 
-class SecretScheme(Model):
-    """A secret that both sides know."""
-
-    secret: Secrets = ()
-    secret_file: Files = ()
+    named: ClassVar[str] = "secret"
+    own: ClassVar[bool] = False
 
     @model_validator(mode="after")
-    def _has_some(self) -> SecretScheme:
-        _given(self.secret, self.secret_file, "secret or secret_file")
+    def _has_some(self) -> Self:
+        if not self.inline and not self.files:
+            raise ValueError(f"give {self.named} or {self.named}_file")
+        values = [one.get_secret_value() for one in self.inline]
+        if any(not one.strip() for one in values):
+            raise ValueError("an empty secret lets everybody in")
+        if self.own and any(len(one) < SHORTEST_OWN for one in values):
+            raise ValueError(
+                f"a secret of fewer than {SHORTEST_OWN} characters can be guessed; try `openssl rand -hex 32`"
+            )
         return self
 
     @property
     def inline(self) -> tuple[SecretStr, ...]:
-        """The secrets that stand in the configuration itself."""
-        return self.secret
+        """The values that stand in the configuration itself."""
+        inline: tuple[SecretStr, ...] = getattr(self, self.named)
+        return inline
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that hold one secret each."""
-        return self.secret_file
+        """The files that hold one value each."""
+        files: tuple[Path, ...] = getattr(self, f"{self.named}_file")
+        return files
+
+
+class SecretScheme(Credential):
+    """A secret that both sides know."""
+
+    secret: Secrets = ()
+    secret_file: Files = ()
 
 
 class TimedScheme(SecretScheme):
@@ -86,40 +99,27 @@ class Identified(Model):
 class FieldtrailAuth(TimedScheme, Identified):
     """Our own header: `X-Fieldtrail-Signature: t=<seconds>,v1=<hex>`, over the seconds, a dot and the body."""
 
+    own: ClassVar[bool] = True
     header: HeaderName = "X-Fieldtrail-Signature"
 
-    @model_validator(mode="after")
-    def _is_long_enough(self) -> FieldtrailAuth:
-        _long_enough(self.secret)
-        return self
 
-
-class HighLevelAuth(Model):
+class HighLevelAuth(Credential):
     """HighLevel: Ed25519 over the raw body in `X-GHL-Signature`.
 
     `key` is HighLevel's public key: PEM, or base64 of its 32 or 44 bytes. The old header `X-WH-Signature` (RSA) counts
     only where `legacy_key` is given, and never beside a wrong new one. `window` is wide: retries come for 70 minutes.
     """
 
+    named: ClassVar[str] = "key"
     key: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     key_file: Files = ()
     legacy_key: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     window: Window = 3 * 3600.0
 
-    @model_validator(mode="after")
-    def _has_some(self) -> HighLevelAuth:
-        _given(self.inline, self.key_file, "key or key_file")
-        return self
-
     @property
     def inline(self) -> tuple[SecretStr, ...]:
         """The keys that stand in the configuration itself."""
         return tuple(SecretStr(one) for one in (*self.key, *self.legacy_key))
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that hold one key each."""
-        return self.key_file
 
 
 class GreenhouseAuth(SecretScheme):
@@ -173,27 +173,13 @@ class KeapAuth(Model):
     """Keap signs nothing: the path must be unguessable, and the object is read again. Answers `X-Hook-Secret`."""
 
 
-class BearerScheme(Identified):
+class BearerScheme(Credential, Identified):
     """`Authorization: Bearer <token>` (RFC 6750)."""
 
+    named: ClassVar[str] = "token"
+    own: ClassVar[bool] = True
     token: Secrets = ()
     token_file: Files = ()
-
-    @model_validator(mode="after")
-    def _has_some(self) -> BearerScheme:
-        _given(self.token, self.token_file, "token or token_file")
-        _long_enough(self.token)
-        return self
-
-    @property
-    def inline(self) -> tuple[SecretStr, ...]:
-        """The tokens that stand in the configuration itself."""
-        return self.token
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that hold one token each."""
-        return self.token_file
 
 
 class ApiKeyScheme(BearerScheme):
@@ -202,27 +188,13 @@ class ApiKeyScheme(BearerScheme):
     header: HeaderName = "X-Api-Key"
 
 
-class BasicScheme(Identified):
+class BasicScheme(Credential, Identified):
     """User name and password (RFC 7617)."""
 
+    named: ClassVar[str] = "password"
     username: Annotated[str, Field(min_length=1, pattern=r"^[^:]+$")]
     password: Secrets = ()
     password_file: Files = ()
-
-    @model_validator(mode="after")
-    def _has_some(self) -> BasicScheme:
-        _given(self.password, self.password_file, "password or password_file")
-        return self
-
-    @property
-    def inline(self) -> tuple[SecretStr, ...]:
-        """The passwords that stand in the configuration itself."""
-        return self.password
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that hold one password each."""
-        return self.password_file
 
 
 class PipedriveAuth(BasicScheme):
@@ -272,11 +244,6 @@ class HmacScheme(TimedScheme, Identified):
     def signed(self) -> str:
         """The layout, or the usual one."""
         return self.layout or ("{timestamp}.{body}" if self.timestamp_header is not None else "{body}")
-
-
-def _long_enough(inline: tuple[SecretStr, ...]) -> None:
-    if any(len(one.get_secret_value()) < SHORTEST_OWN for one in inline):
-        raise ValueError(f"a secret of fewer than {SHORTEST_OWN} characters can be guessed; try `openssl rand -hex 32`")
 
 
 Scheme = (

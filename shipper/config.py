@@ -386,12 +386,7 @@ def cross_check(config: Config) -> list[tuple[str, str]]:
     problems += webhook_problems(config)
     problems += syslog_problems(config)
     for i, output in enumerate(config.outputs):
-        tls = getattr(output, "tls", None)
-        if tls is not None:
-            for key in ("ca", "cert", "key"):
-                file = getattr(tls, key)
-                if file is not None and not os.access(file, os.R_OK):
-                    problems.append((f"outputs[{i}].tls.{key}", f"cannot read {file}"))
+        problems += _unreadable(f"outputs[{i}].tls", getattr(output, "tls", None), "ca", "cert", "key")
         if output.type == "opensearch":
             problems += auth_problems(f"outputs[{i}].auth", output.auth)
         if output.type == "http":
@@ -401,11 +396,22 @@ def cross_check(config: Config) -> list[tuple[str, str]]:
     return problems
 
 
+def _unreadable(where: str, tls: Model | None, *keys: str) -> list[tuple[str, str]]:
+    """(path in the configuration, text) for each file of a section `tls` that cannot be read."""
+    files = [(key, getattr(tls, key)) for key in keys] if tls is not None else []
+    return [
+        (f"{where}.{key}", f"cannot read {file}")
+        for key, file in files
+        if file is not None and not os.access(file, os.R_OK)
+    ]
+
+
 def webhook_problems(config: Config) -> list[tuple[str, str]]:
     """What webhooks and the other inputs say of one another, and the files that they name."""
     problems: list[tuple[str, str]] = []
     known = {source.id: source for source in config.inputs}
     seen: dict[tuple[str, int], WebhookInputSection] = {}
+    taken: set[tuple[tuple[str, int], str]] = set()
     for i, source in enumerate(config.inputs):
         if source.type != "webhook":
             continue
@@ -414,19 +420,14 @@ def webhook_problems(config: Config) -> list[tuple[str, str]]:
         for name, value in first.shared.items():
             if value != source.shared[name]:
                 problems.append((f"{where}.{name}", f"input {first.id} has the same listen and says otherwise"))
-        if any(
-            one.type == "webhook" and (one.address, one.path) == (source.address, source.path)
-            for one in config.inputs[:i]
-        ):
+        if (source.address, source.path) in taken:
             problems.append((f"{where}.path", "another input has it, with the same listen"))
+        taken.add((source.address, source.path))
         if source.feeds is not None:
             fed: str = known[source.feeds].type if source.feeds in known else ""
             if fed != "poll":
                 problems.append((f"{where}.feeds", f"there is no input {source.feeds} of type poll"))
-        for name in ("cert", "key") if source.tls is not None else ():
-            file = getattr(source.tls, name)
-            if not os.access(file, os.R_OK):
-                problems.append((f"{where}.tls.{name}", f"cannot read {file}"))
+        problems += _unreadable(f"{where}.tls", source.tls, "cert", "key")
         problems += webhook_auth_problems(f"{where}.auth", source.auth, path=source.path, feeds=source.feeds)
     return problems
 
@@ -442,10 +443,7 @@ def syslog_problems(config: Config) -> list[tuple[str, str]]:
             first = taken.setdefault((scheme == "udp", host, port), source.id)
             if first != source.id:
                 problems.append((f"inputs[{i}].listen[{k}]", f"input {first} listens there"))
-        for name in ("cert", "key", "client_ca") if source.tls is not None else ():
-            file = getattr(source.tls, name)
-            if file is not None and not os.access(file, os.R_OK):
-                problems.append((f"inputs[{i}].tls.{name}", f"cannot read {file}"))
+        problems += _unreadable(f"inputs[{i}].tls", source.tls, "cert", "key", "client_ca")
     return problems
 
 

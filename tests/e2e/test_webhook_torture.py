@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import http.client
 import os
-import resource
 import socket
 import sqlite3
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.components import open_files
 from tests.e2e.agent_process import eventually
 from tests.webhook_sender import change, deliver, free_port, post, section, signed
 
@@ -91,12 +91,8 @@ def connected(port, held, timeout=5):
 @pytest.fixture
 def many_files():
     """As many descriptors as 10,000 connections need on our side."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if before[1] < 11_000:
-        pytest.skip("needs 11,000 open files: ulimit -Hn")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (11_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with open_files(11_000):
+        yield
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The webhook listener over real sockets: what is acknowledged, what is refused, and who may stay connected."""
 
 import contextlib
+import errno
 import gzip
 import http.client
 import json
@@ -19,6 +20,8 @@ from shipper._webhook_auth import WebhookAuthSection
 from shipper.clock import SystemClock
 from shipper.errors import ConfigError
 from shipper.inputs import _certificate
+from shipper.inputs.syslog import _sockets
+from shipper.inputs.syslog.settings import Address
 from shipper.inputs.webhook import _listener
 from shipper.inputs.webhook.input import Place, WebhookInput
 from shipper.inputs.webhook.settings import Settings
@@ -422,6 +425,21 @@ def test_an_address_that_is_taken_is_told_before_anything_runs(tmp_path):
         with pytest.raises(ConfigError) as caught:
             Hook(tmp_path, Settings("127.0.0.1", port))
     assert f"ss -ltnp 'sport = :{port}'" in caught.value.hint
+
+
+def test_a_port_that_only_root_may_take_is_told_with_what_to_grant(monkeypatch):
+    class Denied(socket.socket):
+        def bind(self, address):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "socket", Denied)
+    with pytest.raises(ConfigError, match="Permission denied") as caught:
+        _listener.bound(Settings("127.0.0.1", 443))
+    assert "CAP_NET_BIND_SERVICE" in caught.value.hint
+    for scheme in ("udp", "tcp"):
+        with pytest.raises(ConfigError, match="Permission denied") as caught:
+            _sockets.bound(Address(scheme, "127.0.0.1", 514))
+        assert "CAP_NET_BIND_SERVICE" in caught.value.hint
 
 
 def test_a_new_configuration_finds_the_address_still_answering(hooks):

@@ -1,6 +1,5 @@
 import fcntl
 import re
-import resource
 import socket
 import ssl
 
@@ -16,6 +15,7 @@ from shipper.outputs import _syslog_frame as frame
 from shipper.outputs._stream import Stream, Window
 from shipper.outputs._syslog_target import explain
 from shipper.outputs.syslog import SyslogOutput
+from tests.components import open_files
 from tests.shipped import LOG, batch, change, checkpoint, control, document
 
 RFC5424 = re.compile(
@@ -203,16 +203,10 @@ def test_a_document_of_another_shape_still_makes_a_message():
 
 
 def test_a_connection_with_a_high_descriptor_is_closed_as_any_other():
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if before[1] != resource.RLIM_INFINITY and before[1] < 1200:
-        pytest.skip("not so many descriptors are allowed here: ulimit -Hn")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 1200), before[1]))
-    try:
+    with open_files(1200):
         ours, theirs = socket.socketpair()
         with theirs, socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 1100)) as high:
             ours.close()
             theirs.sendall(b"unread")
             Stream(high).close()
             assert theirs.recv(1) == b""
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -1,5 +1,6 @@
 """Requests between arrival and answer: none is acknowledged before its frame is durable, none is told twice."""
 
+import contextlib
 import re
 import threading
 
@@ -111,35 +112,34 @@ def test_a_repeat_of_what_is_under_way_waits_for_the_same_frame(ledger, desk):
     assert desk.answers(one, twin, later) == [True, True, True]
 
 
-def test_a_repeat_after_a_restart_is_known(ledger, desk):
+@contextlib.contextmanager
+def restarted(ledger, desk, number):
+    """The ledger after a crash before which one delivery was given; frames up to `number` are durable."""
     made = entries(ledger, desk)
     made.take(request(delivery="evt"))
     made.group()
     chunks(made)
-    path = ledger.path
     ledger.close()
-    restored = Ledger.open(path, 1)
-    made, again = entries(restored, desk, restored=(1, 2)), request(delivery="evt")
-    made.take(again)
-    made.group()
-    assert desk.answers(again) == [True]
-    assert chunks(made) == []
-    restored.close()
+    restored = Ledger.open(ledger.path, number)
+    with contextlib.closing(restored):
+        yield restored
+
+
+def test_a_repeat_after_a_restart_is_known(ledger, desk):
+    with restarted(ledger, desk, 1) as restored:
+        made, again = entries(restored, desk, restored=(1, 2)), request(delivery="evt")
+        made.take(again)
+        made.group()
+        assert desk.answers(again) == [True]
+        assert chunks(made) == []
 
 
 def test_after_a_restart_a_delivery_whose_frame_was_lost_is_taken(ledger, desk):
-    made = entries(ledger, desk)
-    made.take(request(delivery="evt"))
-    made.group()
-    chunks(made)
-    path = ledger.path
-    ledger.close()
-    restored = Ledger.open(path, 0)
-    made = entries(restored, desk)
-    made.take(request(b"[]", delivery="evt"))
-    made.group()
-    assert [record.data for record in chunks(made)[0].records] == [b"[]"]
-    restored.close()
+    with restarted(ledger, desk, 0) as restored:
+        made = entries(restored, desk)
+        made.take(request(b"[]", delivery="evt"))
+        made.group()
+        assert [record.data for record in chunks(made)[0].records] == [b"[]"]
 
 
 def test_a_signed_request_that_comes_again_under_another_id_is_a_repeat_and_its_id_is_not_noted(ledger, desk):

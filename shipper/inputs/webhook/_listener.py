@@ -19,6 +19,7 @@ from aiohttp import web
 
 from shipper.errors import ConfigError
 from shipper.inputs._certificate import Certificate
+from shipper.inputs._sockets import bound_socket
 from shipper.inputs.webhook._body import Bodies
 from shipper.inputs.webhook._door import Door, Seat
 from shipper.inputs.webhook._entries import Entry
@@ -185,22 +186,7 @@ def _settle(entries: Sequence[Entry], kept: bool) -> None:  # noqa: FBT001 - wha
 
 def bound(settings: Settings) -> socket.socket:
     """A socket that listens there; `ConfigError` where it cannot."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
-    except OSError as error:
-        listening.close()
-        raise ConfigError(
-            "listen for webhooks",
-            settings.place,
-            error.strerror or str(error),
-            f"ss -ltnp 'sport = :{settings.port}', or another address in listen",
-        ) from None
-    return listening
+    return bound_socket("listen for webhooks", settings.place, settings.host, settings.port, backlog=BACKLOG)
 
 
 def certificate_of(settings: Settings) -> Certificate | None:

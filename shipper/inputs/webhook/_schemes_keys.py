@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from shipper._webhook_auth import SHORTEST_OWN, BearerScheme, FieldtrailAuth, HighLevelAuth, KeapAuth, Scheme
+from shipper._webhook_auth import SHORTEST_OWN, Credential, HighLevelAuth, KeapAuth, Scheme
 from shipper.errors import ConfigError
 
 LOOK_AGAIN: Final = 1.0
@@ -100,7 +100,7 @@ def _usable(scheme: Scheme, text: str, place: str) -> bytes:
                 _OP, place, "not a public key", "give PEM, or base64 of the 32 or 44 bytes of an Ed25519 key"
             )
         return key
-    if isinstance(scheme, (BearerScheme, FieldtrailAuth)) and len(text) < SHORTEST_OWN:
+    if isinstance(scheme, Credential) and scheme.own and len(text) < SHORTEST_OWN:
         raise ConfigError(
             _OP, place, f"fewer than {SHORTEST_OWN} characters: it can be guessed", "make one: openssl rand -hex 32"
         )

@@ -141,6 +141,29 @@ def signed_time(
     return too_old(when, request, window) or when
 
 
+def timed_signature(
+    request: RawRequest,
+    names: tuple[str, str],
+    window: float,
+    reading: Callable[[str], float | None],
+    *,
+    prefix: str = "",
+) -> tuple[str, str, float] | Refused:
+    """A signature and its time, out of the two headers `names`, the time also as it is written: for the signed text.
+
+    The signature is what follows `prefix`. Gives (signature, time as written, time in s since 1970).
+    """
+    given = headers(request, *names)
+    if isinstance(given, Refused):
+        return given
+    value, stamp = given
+    signature = without_prefix(value, prefix)
+    if isinstance(signature, Refused):
+        return signature
+    when = signed_time(stamp, request, window, reading)
+    return when if isinstance(when, Refused) else (signature, stamp, when)
+
+
 def too_old(when: float, request: RawRequest, window: float) -> Refused | None:
     """Refused where a time lies outside of the window."""
     age = request.received - when

@@ -49,6 +49,8 @@ UNTIMED: Final = 30 * 86400.0
 _WRONG: Final = Refused("the signature is wrong")
 _CREDENTIALS: Final = Refused("the credentials are wrong")
 _ENDED: Final = Challenge()
+_BAMBOOHR_HEADERS: Final = ("X-BambooHR-Signature", "X-BambooHR-Timestamp")
+_HUBSPOT_HEADERS: Final = ("X-HubSpot-Signature-v3", "X-HubSpot-Request-Timestamp")
 _SLACK_HEADERS: Final = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
 _ZOOM_HEADERS: Final = ("x-zm-signature", "x-zm-request-timestamp")
 _place = re.compile(r"(\{[a-z]+\})")
@@ -227,13 +229,10 @@ def _of_body(scheme: GreenhouseAuth | AshbyAuth, request: RawRequest, secrets: S
 
 
 def _bamboohr(scheme: BambooHrAuth, request: RawRequest, secrets: Sequence[bytes]) -> Verdict:
-    given = parts.headers(request, "X-BambooHR-Signature", "X-BambooHR-Timestamp")
+    given = parts.timed_signature(request, _BAMBOOHR_HEADERS, scheme.window, parts.any_time)
     if isinstance(given, Refused):
         return given
-    signature, stamp = given
-    when = parts.signed_time(stamp, request, scheme.window, parts.any_time)
-    if isinstance(when, Refused):
-        return when
+    signature, stamp, when = given
     pieces = (request.body, stamp.encode()) if scheme.layout == "{body}{timestamp}" else (stamp.encode(), request.body)
     message = b"".join(pieces)
     if parts.signed_by(secrets, message, parts.as_bytes(signature), encoding="hex") is None:
@@ -245,13 +244,10 @@ def _bamboohr(scheme: BambooHrAuth, request: RawRequest, secrets: Sequence[bytes
 
 
 def _hubspot(scheme: HubSpotAuth, request: RawRequest, secrets: Sequence[bytes]) -> Verdict:
-    given = parts.headers(request, "X-HubSpot-Signature-v3", "X-HubSpot-Request-Timestamp")
+    given = parts.timed_signature(request, _HUBSPOT_HEADERS, scheme.window, parts.millis)
     if isinstance(given, Refused):
         return given
-    signature, stamp = given
-    when = parts.signed_time(stamp, request, scheme.window, parts.millis)
-    if isinstance(when, Refused):
-        return when
+    signature, stamp, when = given
     query = _query(request)
     decoded = _hubspot_escape.sub(lambda found: _HUBSPOT_ESCAPES[found[0].upper()], query)
     for one in dict.fromkeys((query, decoded)):
@@ -278,16 +274,10 @@ def _v0(scheme: SlackAuth | ZoomAuth, request: RawRequest, secrets: Sequence[byt
         if answer is not None:
             return answer
     names = _SLACK_HEADERS if slack else _ZOOM_HEADERS
-    given = parts.headers(request, *names)
+    given = parts.timed_signature(request, names, scheme.window, parts.seconds, prefix="v0=")
     if isinstance(given, Refused):
         return given
-    value, stamp = given
-    presented = parts.without_prefix(value, "v0=")
-    if isinstance(presented, Refused):
-        return presented
-    when = parts.signed_time(stamp, request, scheme.window, parts.seconds)
-    if isinstance(when, Refused):
-        return when
+    presented, stamp, when = given
     message = b"v0:" + stamp.encode() + b":" + request.body
     secret = parts.signed_by(secrets, message, parts.as_bytes(presented), encoding="hex")
     if secret is None:
