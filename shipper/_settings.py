@@ -1,16 +1,27 @@
-"""What all sections of the configuration are made of: durations, sizes, names, and their base."""
+"""What all sections of the configuration are made of: durations, sizes, names, addresses, and their base."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
+
+
+def stays_here(url: str) -> bool:
+    """Whether a URL is one of this machine, as far as its text tells."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def seconds(text: str) -> float:

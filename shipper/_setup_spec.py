@@ -52,8 +52,7 @@ class SetupSection(Model):
 
     `title`: what people call it. `needs`: what the account must have, told first. `input`: what of its section is the
     same for everybody. `feeds`: the preset of the poll input that a webhook feeds, if there is one; `fed`: there must
-    be. `after`: what is left to do in the product; `{id}`, `{path}`, `{listen}` and `{key}` (the file of the secret
-    that was made) are filled in.
+    be. `after`: what is left to do in the product; `{path}` and `{listen}` are filled in.
     """
 
     title: str = ""

@@ -20,7 +20,6 @@ from shipper.config import Config
 from shipper.control import ControlServer
 from shipper.cursors import Cursor
 from shipper.delivery import Delivery, Request
-from shipper.directory.keeper import directory_kept
 from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs, ensure_dir
@@ -155,7 +154,10 @@ class Agent:
             keys.create_identity(self.folder / "keys")
         private = keys.load_identity(self.folder / "keys")
         mac_key = keys.custody_key(self.folder / "keys")
-        stack.enter_context(directory_kept(config.directory, self.folder, mac_key))
+        if config.directory:
+            from shipper.directory.keeper import directory_kept  # noqa: PLC0415 - loaded where there is one
+
+            stack.enter_context(directory_kept(config.directory, self.folder, mac_key))
         processor = Processor(lanes, mac_key, self._random)
         crew = None
         if config.agent.workers > 1:  # early, since processes take a while to start

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -21,7 +21,6 @@ from parsers._contract import Context, Format
 from shipper import __version__, telemetry
 from shipper.clock import Clock, host_zone, rfc3339
 from shipper.config import Config, FormatSection, cross_check
-from shipper.directory.keeper import View, cache_path
 from shipper.enrich import ACCOUNTS, FILLED, Lookup, enriched
 from shipper.errors import ConfigError
 from shipper.formats import AUTO, DIFF, TEXT, Decision, Formats
@@ -54,6 +53,9 @@ from shipper.protect import Policy
 from shipper.shaped import Shaper
 from shipper.spliced import Splicer
 
+if TYPE_CHECKING:
+    from shipper.directory.keeper import View
+
 
 def formats_of(config: Config, place: str) -> Formats:
     """Built-in formats and the configuration's own, or `ConfigError` with every problem of theirs."""
@@ -67,6 +69,14 @@ def _mapped_of(config: Config, place: str) -> dict[str, MappedFormat]:
 def _with_own(mapped: Mapping[str, MappedFormat], place: str) -> Formats:
     about = f"Mapped by the configuration ({place})."
     return Formats({name: parsers.Parser(own.format, own.parse, about) for name, own in mapped.items()})
+
+
+def _directory_of(config: Config) -> View | None:
+    if not config.directory:
+        return None
+    from shipper.directory import keeper  # noqa: PLC0415 - loaded where there is one
+
+    return keeper.View(keeper.cache_path(config.agent.state_dir))
 
 
 def policy_of(config: Config) -> Policy:
@@ -97,7 +107,7 @@ class Lanes:
         except ConfigError as error:
             problems += error.problems
         self._salt = lambda: random_bytes(16)
-        self.directory = View(cache_path(config.agent.state_dir)) if config.directory else None
+        self.directory = _directory_of(config)
         """What the directory says now; None where there is none."""
         self._sections: dict[str, InputSection] = {section.id: section for section in config.inputs}
         for index, section in enumerate(config.inputs):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import ipaddress
 import os
 import socket
 import ssl
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from shipper._listening import MetricsSection
+from shipper._settings import stays_here
 from shipper.build import output_sections
 from shipper.clock import SystemClock
 from shipper.config import Config
@@ -65,26 +65,17 @@ def remarks(config: Config) -> Iterator[str]:
                 yield f"{where}: UDP loses messages without a word; what arrives there cannot be verified alone"
             elif output.control == "none" and output.format == "rfc5424":
                 yield f"{where}: without control documents what arrives there cannot be verified alone"
-            if output.transport not in {"tls", "relps"} and not _stays_here(output.address):
+            if output.transport not in {"tls", "relps"} and not stays_here(output.address):
                 yield f"{where}: {output.transport}:// is not encrypted: anybody in between can read and change it"
         if isinstance(output, HttpSection):
             if output.control == "none":
                 yield f"{where}: without control documents what arrives there cannot be verified alone"
-            if output.address.startswith("http:") and not _stays_here(output.address):
+            if output.address.startswith("http:") and not stays_here(output.address):
                 yield f"{where}: http:// is not encrypted: anybody in between can read and change it"
         if isinstance(output, OpenSearchSection | SyslogSection | HttpSection) and not output.tls.verify:
             yield f"{where}: tls.verify is off: anybody in between can read and change what is sent"
         if output.when is not None:
             yield f"{where}: `when` is set: verification will say `filtered` for what it leaves out"
-
-
-def _stays_here(address: str) -> bool:
-    """Whether an address is that of this machine, as far as its text tells."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def steps(config: Config) -> Iterator[Step]:
@@ -178,8 +169,7 @@ def _is_running(folder: Path) -> bool:
 def _metrics(section: MetricsSection, folder: Path) -> Step:
     from shipper.endpoint import Endpoint  # noqa: PLC0415 - an HTTP server only where it is wanted
 
-    with contextlib.suppress(UnavailableError):
-        status_of(folder)
+    if _is_running(folder):
         return Step("metrics", "listen", ok=True, detail=f"{section.listen}: not tried, the agent is running")
     try:
         Endpoint(section).close()

@@ -194,9 +194,22 @@ class Intake:
 
     def _count(self, chunk: Chunk, size: int, parts: Sequence[Lines]) -> None:
         """Bring the account of a chunk's input up to date: the chunk was taken, and its lanes have counted it."""
+        before, aside = self.accounts[chunk.input], self._aside[chunk.input]
         # A block for another process is not cut here; what it says of its lines is what gets sealed.
         own = self._crew is None
-        self._recount(chunk.input, len(chunk.records) if own else sum(part.source["lines"] for part in parts), size)
+        read = len(chunk.records) if own else sum(part.source["lines"] for part in parts)
+        counts = [lane.counts for (name, _), lane in self.lanes.items() if name == chunk.input]
+        self.accounts[chunk.input] = Account(
+            before.read + read,
+            before.bytes + size,
+            sum(count.with_events for count in counts),
+            sum(count.rejected for count in counts),
+            sum(count.no_change for count in counts),
+            sum(count.filtered for count in counts) + aside["filtered"],
+            sum(count.deduplicated for count in counts) + aside["deduplicated"],
+            sum(count.events for count in counts),
+            sum(count.extra.get("internal_errors", 0) for count in counts),
+        )
 
     def _set_aside(self, source: Input) -> None:
         """Count what an input read and did not give out: hints, and what it had before."""
@@ -209,21 +222,6 @@ class Intake:
             self.accounts[source.id] = before._replace(
                 read=before.read + read, **{name: getattr(before, name) + count for name, count in aside.items()}
             )
-
-    def _recount(self, input_id: str, read: int, size: int) -> None:
-        before, aside = self.accounts[input_id], self._aside[input_id]
-        counts = [lane.counts for (name, _), lane in self.lanes.items() if name == input_id]
-        self.accounts[input_id] = Account(
-            before.read + read,
-            before.bytes + size,
-            sum(count.with_events for count in counts),
-            sum(count.rejected for count in counts),
-            sum(count.no_change for count in counts),
-            sum(count.filtered for count in counts) + aside["filtered"],
-            sum(count.deduplicated for count in counts) + aside["deduplicated"],
-            sum(count.events for count in counts),
-            sum(count.extra.get("internal_errors", 0) for count in counts),
-        )
 
     def _told(self, source: Input) -> _Told | None:
         """Losses become health events; unreadable files are told once per cause."""

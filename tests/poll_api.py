@@ -6,13 +6,28 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from shipper._poll_spec import PollAuthSection
+from shipper.errors import DiskError
 from shipper.input_sections import PollInputSection
+from shipper.inputs.poll.auth import Auth
 from shipper.inputs.poll.http import Answer
 from shipper.inputs.poll.input import PollInput
 from shipper.inputs.poll.objects import Objects
 from shipper.inputs.poll.preset import compile_source
 
 START = 1_780_000_000.0
+CONTACTS = {
+    "get": "/contacts",
+    "query": {"since": "{since}"},
+    "items": "contacts",
+    "id": "id",
+    "time": "updated",
+    "order": "ascending",
+    "since": {"overlap": 60},
+    "object": {"type": "contact", "ignore": ["updated"], "read": "/contacts/{id}", "reconcile": 86400},
+}
+"""A resource of objects that a test answers."""
+OAUTH = {"token_url": "https://api.example/token", "client_id": "c", "client_secret": "s", "refresh_token": "r0"}
 
 
 class Clock:
@@ -50,6 +65,42 @@ class Api:
 
     def close(self):
         pass
+
+
+class Store:
+    """Where a refresh token is kept; refuses as long as `full`."""
+
+    def __init__(self):
+        self.blob, self.full = None, False
+
+    def get(self):
+        return self.blob
+
+    def put(self, blob):
+        if self.full:
+            raise DiskError("write ledger", "in.db", "database or disk is full")
+        self.blob = blob
+
+
+class TokenServer:
+    """Takes each refresh token once. `more`: what it gives beside the next one, else an access token (`a1`, `a2`)."""
+
+    def __init__(self, more=None):
+        self.current, self.count, self.more = "r0", 0, more
+
+    def __call__(self, method, path, query, headers, body):
+        form = dict(one.split("=") for one in body.decode().split("&"))
+        if form["refresh_token"] != self.current:
+            return Answer(400, {}, b'{"error":"invalid_grant"}')
+        self.count += 1
+        self.current = f"r{self.count}"
+        more = {"access_token": f"a{self.count}"} if self.more is None else self.more
+        return {"refresh_token": self.current, "expires_in": 3600, **more}
+
+
+def auth(store=None, **scheme):
+    """`Auth` with one scheme."""
+    return Auth(PollAuthSection.model_validate(scheme), "inputs in", store or Store())
 
 
 def section(**members):

@@ -141,8 +141,6 @@ def _feed(one: Wanted, found: Sequence[Wanted], there: _There | None) -> str | N
 
 
 def _check_feeds(found: Sequence[Wanted], there: _There | None) -> None:
-    import mappings
-
     for one in found:
         if one.fed and _feed(one, found, there) is None:
             preset = one.feeds in mappings.sources()

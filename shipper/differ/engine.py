@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from parsers._contract import Change, Operation, Time
 from shipper.differ.attribute import Piece, loose, match, native_of, untold, untold_element
 from shipper.differ.diff import Difference, ObjectPolicy, beside, diff
-from shipper.differ.records import Found, Named, changes, members_of, moment, native_changes, record
+from shipper.differ.records import Found, Named, changes, members_of, moment, native_changes, record, time_of
 from shipper.differ.snapshots import Book, Entry, Listing, Native, Reading, Snapshots, Told, View, dumps
 from shipper.differ.views import LIST, bound_of, remember, sides
 from shipper.timestamps import resolve
@@ -104,12 +104,10 @@ class Differ:
     def see(self, book: Book, seen: Seen) -> Outcome:
         """Compare what was seen with what is known, and remember it."""
         known = self._snapshots.listing(book, seen.type)
+        first = known is None
         if known is None:
             known = Listing(since=seen.read)
             self._snapshots.put_listing(book, seen.type, known)
-            first = True
-        else:
-            first = False
         entry = self._snapshots.get(book, seen.type, seen.id)
         if seen.body is None:
             return self._gone(book, entry, seen)
@@ -158,7 +156,7 @@ class Differ:
         identity = _next(entry, seen)
         entry.told.append(Told("", "", "create", since, seen.read, "", identity))
         members = self._members(seen, CREATE, since, seen.read)
-        members["time"] = _time(seen.created)
+        members["time"] = time_of(seen.created)
         members["values"] = seen.body
         members["creator"] = seen.creator.told()
         updated = _seconds(seen.updated)
@@ -239,7 +237,7 @@ class Differ:
         }
         return {
             "action": action,
-            "time": _time(seen.updated),
+            "time": time_of(seen.updated),
             "object": thing,
             "last_editor": seen.editor.told(),
             "changed_after": moment(after),
@@ -391,7 +389,3 @@ def _seconds(time: Time | None) -> float | None:
         return None
     found = resolve(time, received=0.0, mtime=None, zone=_UTC, previous=None)
     return found.seconds if found.precision == "exact" else None
-
-
-def _time(time: Time | None) -> dict[str, Any] | None:
-    return None if time is None else {"text": time.text, "layout": time.layout}

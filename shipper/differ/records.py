@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation
+from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Operation, Time
 from shipper.clock import rfc3339
 from shipper.differ.snapshots import dumps
 
@@ -45,6 +45,11 @@ def moment(seconds: float | None, *, up: bool = False) -> str | None:
     return rfc3339(math.ceil(seconds * 1000) / 1000 if up else seconds)
 
 
+def time_of(time: Time | None) -> dict[str, Any] | None:
+    """A time of the source as a member of a record."""
+    return None if time is None else {"text": time.text, "layout": time.layout}
+
+
 def record(source: str, identity: str, members: Mapping[str, Any]) -> bytes:
     """One record. Members that are None or empty are left out; `identity`: the operation's id."""
     told = {name: value for name, value in members.items() if value not in (None, (), [], {}, "")}
@@ -68,7 +73,6 @@ def changes(found: Iterable[Found], after: float | None, before: float) -> list[
 
 def members_of(op: Operation) -> dict[str, Any]:
     """An operation of another format as members of a record, all but its id and its changes."""
-    time = None if op.time is None else {"text": op.time.text, "layout": op.time.layout}
     return {
         "kind": op.kind,
         "action": op.action,
@@ -76,7 +80,7 @@ def members_of(op: Operation) -> dict[str, Any]:
         "outcome": op.outcome,
         "category": list(op.category),
         "type": list(op.type),
-        "time": time,
+        "time": time_of(op.time),
         "object": {
             name: value
             for name, value in (

@@ -10,6 +10,7 @@ remembered as `quiet`, and told once the first way shows it, too.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from shipper.differ.snapshots import Entry, View
@@ -76,5 +77,5 @@ def _shown(entry: Entry, view: str) -> frozenset[str] | None:
     return frozenset(entry.body or {}) if mine.members is None else mine.members
 
 
-def _of(body: dict[str, Any], names: Any) -> dict[str, Any]:
+def _of(body: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name in names}

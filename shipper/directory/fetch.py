@@ -88,9 +88,9 @@ def _google(url: str, token: str, ask: Ask) -> list[Person]:
         reply = _good(
             ask(first + page, {"Authorization": f"Bearer {token}"}), "google_workspace", "admin.directory.user.readonly"
         )
-        held = _object(reply.body)
-        found += of_google(objects(reply.body))
-        following = held.get("nextPageToken")
+        held = _json(reply.body)
+        found += of_google(_people(held))
+        following = held.get("nextPageToken") if isinstance(held, dict) else None
         if not isinstance(following, str) or not following:
             return found
         page = f"&pageToken={quote(following, safe='')}"
@@ -153,7 +153,10 @@ OF_VENDOR: Final[Mapping[str, Callable[[list[dict[str, Any]]], list[Person]]]] =
 
 def objects(body: bytes) -> list[dict[str, Any]]:
     """The people of an answer: a list, or the list in the member `users` or `employees`. Raises `UnreadableError`."""
-    held = _json(body)
+    return _people(_json(body))
+
+
+def _people(held: Any) -> list[dict[str, Any]]:
     if isinstance(held, dict):
         held = held.get("users", held.get("employees", [] if "kind" in held else None))
     if not isinstance(held, list) or not all(isinstance(one, dict) for one in held):
@@ -189,8 +192,3 @@ def _json(body: bytes) -> Any:
         return orjson.loads(body)
     except ValueError:
         raise UnreadableError("not JSON") from None
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    held = _json(body)
-    return held if isinstance(held, dict) else {}

@@ -339,10 +339,7 @@ def probe(section: DirectorySection) -> tuple[bool, str]:
 
 @contextlib.contextmanager
 def directory_kept(sections: Sequence[DirectorySection], state_dir: Path, key: bytes) -> Iterator[None]:
-    """Keep the directory fresh meanwhile, where there is one. Raises as `Directory.start`."""
-    if not sections:
-        yield
-        return
+    """Keep the directory fresh meanwhile. Raises as `Directory.start`."""
     with contextlib.closing(Directory(sections, state_dir, key)) as kept:
         kept.start()
         yield

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from shipper._settings import Id, Model, Seconds
+from shipper._settings import Id, Model, Seconds, stays_here
 from shipper.directory.people import COLUMNS
 from shipper.output_sections import TlsSection
 
@@ -67,7 +65,7 @@ class VendorDirectorySection(Model):
         given = (self.token is not None) + (self.token_file is not None)
         if given != (self.url is not None):
             raise ValueError("with url give token or token_file, with path neither")
-        if self.url is not None and self.url.startswith("http:") and not _is_here(urlsplit(self.url).hostname or ""):
+        if self.url is not None and self.url.startswith("http:") and not stays_here(self.url):
             raise ValueError("url: http:// would show the token to everybody on the way; write https://")
         return self
 
@@ -111,13 +109,6 @@ class LabelListSection(VendorDirectorySection):
     id_at: Annotated[str, Field(min_length=1)] = "id"
     label: Annotated[str, Field(min_length=1)] = "label"
     next: str = ""
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 DirectorySection = Annotated[

@@ -76,7 +76,7 @@ def gather(
     given = _given(sources, sets)
     ready: dict[tuple[int, str], Answer] = {}
     for number, one in enumerate(sources):
-        for key, question in {**one.extra, **one.asked}.items():
+        for key, question in one.questions.items():
             typed = given.get((number, key))
             text = env.get(variable(one, key)) if typed is None else typed
             if text is None or (question.optional and not text.strip()):
@@ -92,7 +92,7 @@ def gather(
     for number, one in enumerate(sources):
         found: Answers = {}
         title = asker
-        for key, question in {**one.extra, **one.asked}.items():
+        for key, question in one.questions.items():
             there = ready.get((number, key))
             if not _applies(question, found):
                 if (number, key) in given:
@@ -142,11 +142,11 @@ def _given(sources: Sequence[Wanted], sets: Sequence[str]) -> dict[tuple[int, st
         about = [
             number
             for number, one in enumerate(sources)
-            if place in {one.name, one.id} or (not place and _has(one, key))
+            if place in {one.name, one.id} or (not place and key in one.questions)
         ]
         if place and not any(place in {one.name, one.id} for one in sources):
             raise UsageError("init", f"--set {left}", f"there is no --source {place}", _near(place, sources, ""))
-        if not about or not all(_has(sources[number], key) for number in about):
+        if not about or not all(key in sources[number].questions for number in about):
             raise UsageError("init", f"--set {left}", "nothing asks for it", _near(key, sources, place))
         if len(about) > 1:
             several = " or ".join(f"{sources[number].name}.{key}" for number in about)
@@ -155,10 +155,6 @@ def _given(sources: Sequence[Wanted], sets: Sequence[str]) -> dict[tuple[int, st
             raise UsageError("init", f"--set {left}", "is there twice", "leave one out")
         found[about[0], key] = value
     return found
-
-
-def _has(one: Wanted, key: str) -> bool:
-    return key in one.asked or key in one.extra
 
 
 def _near(word: str, sources: Sequence[Wanted], place: str) -> str:

@@ -18,7 +18,7 @@ import yaml
 
 from shipper import _yaml
 from shipper.onboarding.answers import Answers
-from shipper.onboarding.sources import Wanted
+from shipper.onboarding.sources import OWN_FORMAT, Wanted
 
 Section = Mapping[str, Any]
 
@@ -59,7 +59,6 @@ formats:
     changes: {list: changes, field: field, old: old, new: new}
     actions: {edit: field.update, create: record.create, remove: record.delete}
 """
-OWN_FORMAT: Final = "my_audit"
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
@@ -68,7 +67,7 @@ def section_of(one: Wanted, answers: Answers, files: Mapping[str, Path], feeds: 
     """The input's section. `files`: where each secret lies, by its question; `feeds`: the id of a poll input."""
     section: dict[str, Any] = {"id": one.id, **copy.deepcopy(dict(one.input))}
     for key, answer in answers.items():
-        question = {**one.extra, **one.asked}[key]
+        question = one.questions[key]
         if not question.into:
             continue
         value: Any = answer.value if isinstance(answer.value, str) else list(answer.value)

@@ -17,7 +17,8 @@ from shipper.inputs.poll.preset import preset
 
 AUTO: Final = "auto"
 OWN: Final = "json"
-"""A JSON log of the user's own, which a `formats:` section maps."""
+OWN_FORMAT: Final = "my_audit"
+"""A JSON log of the user's own, and the format of the section `formats` that maps it."""
 _CHANNELS: Final = ("file", "poll", "webhook", "syslog")
 _ID: Final = QuestionSection(
     ask="Id of the input", where="one that no other input has", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", example="x"
@@ -48,6 +49,11 @@ class Wanted:
     fed: bool = False
     after: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
+
+    @property
+    def questions(self) -> Mapping[str, QuestionSection]:
+        """All that can be answered, by the word that `--set` uses."""
+        return {**self.extra, **self.asked}
 
 
 @cache
@@ -92,10 +98,6 @@ def _one(name: str) -> Wanted:
         hint = f"did you mean {' or '.join(near)}?" if near else "fieldtrail init --help; fieldtrail formats"
         raise UsageError("init", f"--source {name}", "there is no such source or format", hint)
     return made
-
-
-def _is_format(name: str) -> bool:
-    return name in parsers.names() or name in {AUTO, OWN}
 
 
 def _poll(name: str, source: str) -> Wanted | None:
@@ -151,23 +153,19 @@ def _webhook(name: str, source: str) -> Wanted | None:
 def _syslog(name: str, inner: str) -> Wanted | None:
     if inner not in {AUTO, *parsers.names()}:
         return None
-    own = setups().syslog
-    made = _channel(name, "syslog", "syslog", own)
-    return replace(made, input={**own.input, "format": inner})
+    return _channel(name, "syslog", inner, setups().syslog)
 
 
 def _file(name: str, source: str) -> Wanted | None:
-    if not _is_format(source):
+    if source not in {AUTO, OWN, *parsers.names()}:
         return None
-    own = setups().file
-    word = source.replace("_", "-")
-    made = _channel(name, word, word, own)
-    return replace(made, input={**own.input, "format": "my_audit" if source == OWN else source})
+    return _channel(name, source.replace("_", "-"), OWN_FORMAT if source == OWN else source, setups().file)
 
 
-def _channel(name: str, ident: str, word: str, own: SetupSection) -> Wanted:
+def _channel(name: str, word: str, form: str, own: SetupSection) -> Wanted:
     title = own.title if own.title == word else f"{own.title} of {word}"
-    return Wanted(name, ident, title, own.needs, own.input, _named(own.ask, word), after=own.after)
+    section = {**own.input, "format": form}
+    return Wanted(name, word, title, own.needs, section, _named(own.ask, word), after=own.after)
 
 
 def _named(asked: Mapping[str, QuestionSection], word: str) -> dict[str, QuestionSection]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shipper.inputs._hint import Hint
 from shipper.inputs.poll.http import Answer
 from shipper.inputs.poll.preset import told
-from tests.poll_api import START, Api, Clock, Place, source
+from tests.poll_api import CONTACTS, START, Api, Clock, Place, source
 
 ROWS = {
     "get": "/rows",
@@ -23,16 +23,7 @@ ROWS = {
     "since": {"overlap": 120, "first": 86400},
     "paging": {"type": "offset", "parameter": "from"},
 }
-CONTACTS = {
-    "get": "/contacts",
-    "query": {"since": "{since}"},
-    "items": "contacts",
-    "id": "id",
-    "time": "updated",
-    "order": "ascending",
-    "since": {"overlap": 120},
-    "object": {"type": "contact", "ignore": ["updated"], "read": "/contacts/{id}", "reconcile": 900},
-}
+OFTEN = {**CONTACTS, "since": {"overlap": 120}, "object": {**CONTACTS["object"], "reconcile": 900}}
 
 
 class World:
@@ -103,7 +94,7 @@ def test_each_item_comes_once_and_changes_join(steps, order):
             module="desk",
             api="https://api.example",
             every=60,
-            resources={"rows": {**ROWS, "order": order}, "contacts": CONTACTS},
+            resources={"rows": {**ROWS, "order": order}, "contacts": OFTEN},
         )
         place = Place(Path(folder), Api(world), spec, clock).start()
         place.run(5)

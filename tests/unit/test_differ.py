@@ -1,9 +1,7 @@
 """The differ: what is seen of a source's records, and what it tells of it, each change once."""
 
-import itertools
 import json
 import stat
-from contextlib import contextmanager
 
 import pytest
 
@@ -15,35 +13,11 @@ from shipper.differ.crypto import KEY_FILE, Cipher, cipher_of
 from shipper.differ.engine import BELIEVED, DEEPEST, REMEMBERED
 from shipper.errors import ConfigError, CorruptError
 from shipper.inputs._ledger import Ledger
+from tests.book import Book, random_bytes
 
 T0 = 1_772_373_600.0
 """2026-03-01T14:00:00Z."""
 POLICY = ObjectPolicy(ignore=("stats",), aliases={"stage": "stage.id"})
-
-
-def random_bytes(first=1):
-    numbers = itertools.count(first)
-    return lambda count: next(numbers).to_bytes(count, "big")
-
-
-class Book(dict):
-    """A ledger in memory."""
-
-    def get(self, kind, key):
-        return super().get((kind, key))
-
-    def put(self, kind, key, blob):
-        self[kind, key] = blob
-
-    def delete(self, kind, key):
-        self.pop((kind, key), None)
-
-    def scan(self, kind):
-        return iter(sorted((key, blob) for (one, key), blob in self.items() if one == kind))
-
-    @contextmanager
-    def outside(self):
-        yield self
 
 
 class Source:

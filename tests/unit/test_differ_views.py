@@ -1,8 +1,5 @@
 """One record seen in several ways that show different members; a listing that lags; bounds that hold."""
 
-import itertools
-from contextlib import contextmanager
-
 import pytest
 
 from parsers import Context, Time, snapshot_diff
@@ -12,28 +9,9 @@ from shipper.differ import Differ, ObjectPolicy, Seen, Snapshots
 from shipper.differ.crypto import Cipher
 from shipper.differ.engine import BELIEVED
 from shipper.differ.views import HOOK, LIST, READ
+from tests.book import Book, random_bytes
 
 T0 = 1_772_373_600.0
-
-
-class Book(dict):
-    """A ledger in memory."""
-
-    def get(self, kind, key):
-        return super().get((kind, key))
-
-    def put(self, kind, key, blob):
-        self[kind, key] = blob
-
-    def delete(self, kind, key):
-        self.pop((kind, key), None)
-
-    def scan(self, kind):
-        return iter(sorted((key, blob) for (one, key), blob in self.items() if one == kind))
-
-    @contextmanager
-    def outside(self):
-        yield self
 
 
 class Record:
@@ -41,8 +19,7 @@ class Record:
 
     def __init__(self):
         self.book = Book()
-        numbers = itertools.count(1)
-        self.snapshots = Snapshots("crm", Cipher(b"k" * 32, lambda count: next(numbers).to_bytes(count, "big")))
+        self.snapshots = Snapshots("crm", Cipher(b"k" * 32, random_bytes()))
         self.differ = Differ("crm", self.snapshots, {"contact": ObjectPolicy(ignore=("seen",))})
 
     def see(self, view, read, body, **more):

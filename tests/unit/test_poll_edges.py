@@ -7,13 +7,12 @@ from email.utils import formatdate
 import orjson
 import pytest
 
-from shipper._poll_spec import PollAuthSection
 from shipper.errors import DiskError, UnavailableError
 from shipper.inputs.poll import keeping
-from shipper.inputs.poll.auth import Auth, DeniedError
+from shipper.inputs.poll.auth import DeniedError
 from shipper.inputs.poll.http import Answer
 from shipper.inputs.poll.preset import told
-from tests.poll_api import START, Api, Clock, Place, own, source
+from tests.poll_api import OAUTH, START, Api, Clock, Place, Store, TokenServer, auth, own, source
 
 DAY = 86400.0
 
@@ -97,46 +96,10 @@ def test_a_full_listing_that_never_ends_is_told_and_stands_in_the_status(tmp_pat
 
 # -- refresh tokens ----------------------------------------------------------------------------------------------------
 
-OAUTH = {"token_url": "https://api.example/token", "client_id": "c", "client_secret": "s", "refresh_token": "r0"}
-
-
-class Store:
-    """Refuses as long as `full`."""
-
-    def __init__(self):
-        self.blob, self.full = None, False
-
-    def get(self):
-        return self.blob
-
-    def put(self, blob):
-        if self.full:
-            raise DiskError("write ledger", "in.db", "database or disk is full")
-        self.blob = blob
-
-
-class Server:
-    """Takes each refresh token once."""
-
-    def __init__(self):
-        self.current, self.count, self.more = "r0", 0, {"access_token": "a"}
-
-    def __call__(self, method, path, query, headers, body):
-        form = dict(one.split("=") for one in body.decode().split("&"))
-        if form["refresh_token"] != self.current:
-            return Answer(400, {}, b'{"error":"invalid_grant"}')
-        self.count += 1
-        self.current = f"r{self.count}"
-        return {"refresh_token": self.current, "expires_in": 3600, **self.more}
-
-
-def auth(store):
-    return Auth(PollAuthSection.model_validate({"oauth2": OAUTH}), "inputs in", store)
-
 
 def test_a_new_refresh_token_counts_while_the_disk_is_full_and_is_kept_as_soon_as_it_is_not():
-    store, server = Store(), Server()
-    api, one = Api(server), auth(store)
+    store, server = Store(), TokenServer({"access_token": "a"})
+    api, one = Api(server), auth(store, oauth2=OAUTH)
     store.full = True
     for at in (0, 1, 4000, 4001):
         with pytest.raises(DiskError):
@@ -145,13 +108,13 @@ def test_a_new_refresh_token_counts_while_the_disk_is_full_and_is_kept_as_soon_a
     store.full = False
     assert one.headers(4002, api) == {"Authorization": "Bearer a"}
     assert b'"r2"' in store.blob
-    assert auth(store).headers(0, api) == {"Authorization": "Bearer a"}
+    assert auth(store, oauth2=OAUTH).headers(0, api) == {"Authorization": "Bearer a"}
 
 
 def test_a_new_refresh_token_is_kept_though_the_answer_has_nothing_else():
-    store, server = Store(), Server()
+    store, server = Store(), TokenServer({"access_token": "a"})
     server.more = {}
-    one = auth(store)
+    one = auth(store, oauth2=OAUTH)
     with pytest.raises(DeniedError, match="no access_token"):
         one.headers(0, Api(server))
     assert b'"r1"' in store.blob
@@ -160,7 +123,7 @@ def test_a_new_refresh_token_is_kept_though_the_answer_has_nothing_else():
 
 
 def test_a_stop_waits_for_the_answer_to_a_refresh_token_and_asks_for_nothing_more():
-    store, server, went = Store(), Server(), []
+    store, server, went = Store(), TokenServer({"access_token": "a"}), []
     sent, gate = threading.Event(), threading.Event()
 
     def slow(*asked):
@@ -169,7 +132,7 @@ def test_a_stop_waits_for_the_answer_to_a_refresh_token_and_asks_for_nothing_mor
         went.append("answered")
         return server(*asked)
 
-    one, api = auth(store), Api(slow)
+    one, api = auth(store, oauth2=OAUTH), Api(slow)
 
     def ask():
         with pytest.raises(UnavailableError, match="stops"):
@@ -194,7 +157,7 @@ def test_a_stop_waits_for_the_answer_to_a_refresh_token_and_asks_for_nothing_mor
 
 
 def test_a_refresh_token_that_the_disk_refused_is_kept_at_the_stop(tmp_path, monkeypatch):
-    server = Server()
+    server = TokenServer({"access_token": "a"})
     spec = source(
         api="https://api.example", every=60, auth={"oauth2": OAUTH},
         resources={"rows": {"get": "/rows", "items": "rows", "id": "id", "format": "json"}},

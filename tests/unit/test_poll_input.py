@@ -10,7 +10,7 @@ from shipper.http_client.errors import NoAnswerError
 from shipper.inputs._hint import Hint
 from shipper.inputs.poll.http import Answer
 from shipper.inputs.poll.preset import told
-from tests.poll_api import START, Api, Clock, Place, own, source
+from tests.poll_api import CONTACTS, START, Api, Clock, Place, own, source
 
 
 def rows_of(items):
@@ -370,37 +370,12 @@ def test_each_parent_has_a_cursor_of_its_own(tmp_path):
     place.input.close()
 
 
-def test_a_parent_that_went_away_is_passed_over(tmp_path):
-    def answer(method, path, query, headers, body):
-        if path == "/things":
-            return {"things": [{"id": "gone"}, {"id": "b"}]}
-        return Answer(404, {}, b"") if "gone" in path else {"rows": [row(2, START - 40)]}
-
-    spec = source(
-        api="https://api.example",
-        resources={
-            "things": {"get": "/things", "items": "things", "id": "id"},
-            "runs": {
-                "get": "/things/{parent.id}/runs",
-                "for_each": "things",
-                "items": "rows",
-                "id": "id",
-                "format": "json",
-            },
-        },
-    )
-    place = Place(tmp_path, Api(answer), spec).start()
-    place.run(60)
-    assert ids(place) == [2]
-    assert place.input.problems() == []
-    place.input.close()
-
-
-def test_a_parent_that_may_not_be_read_does_not_keep_the_others_from_it(tmp_path):
+@pytest.mark.parametrize(("status", "problems"), [(404, []), (403, [("runs", "403 on GET /things/{parent.id}/runs")])])
+def test_a_parent_that_went_away_or_may_not_be_read_does_not_keep_the_others_from_it(tmp_path, status, problems):
     def answer(method, path, query, headers, body):
         if path == "/things":
             return {"things": [{"id": "closed"}, {"id": "b"}]}
-        return Answer(403, {}, b"") if "closed" in path else {"rows": [row(2, START - 40)]}
+        return Answer(status, {}, b"") if "closed" in path else {"rows": [row(2, START - 40)]}
 
     spec = source(
         api="https://api.example",
@@ -418,7 +393,7 @@ def test_a_parent_that_may_not_be_read_does_not_keep_the_others_from_it(tmp_path
     place = Place(tmp_path, Api(answer), spec).start()
     place.run(60)
     assert ids(place) == [2]
-    assert place.input.problems() == [("runs", "403 on GET /things/{parent.id}/runs")]
+    assert place.input.problems() == problems
     place.input.close()
 
 
@@ -448,17 +423,6 @@ def test_a_full_listing_with_a_part_that_cannot_be_read_says_nothing_to_be_delet
 
 
 # -- objects ----------------------------------------------------------------------------------------------------------
-
-CONTACTS = {
-    "get": "/contacts",
-    "query": {"since": "{since}"},
-    "items": "contacts",
-    "id": "id",
-    "time": "updated",
-    "order": "ascending",
-    "since": {"overlap": 60},
-    "object": {"type": "contact", "ignore": ["updated"], "read": "/contacts/{id}", "reconcile": 86400},
-}
 
 
 class Crm:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import mappings
 import parsers
-from shipper._poll_spec import LimitHeaders, LimitSection, PollAuthSection
+from shipper._poll_spec import LimitHeaders, LimitSection
 from shipper.formats import Formats
 from shipper.inputs.poll.auth import Auth, BusyError, DeniedError
 from shipper.inputs.poll.http import Answer
@@ -19,7 +19,7 @@ from shipper.inputs.poll.pages import DEEPEST, UnusableError, decode, item_of, i
 from shipper.inputs.poll.paging import MOST_EMPTY, Listing, reason
 from shipper.inputs.poll.preset import compile_source, files_missing, fill_body, fill_path, preset, told
 from shipper.inputs.poll.probe import probe
-from tests.poll_api import START, Api, Clock, own, section, source
+from tests.poll_api import OAUTH, START, Api, Clock, Store, TokenServer, auth, own, section, source
 
 # -- pages -------------------------------------------------------------------------------------------------------------
 
@@ -292,21 +292,6 @@ def test_waits_grow_up_to_a_bound_and_differ():
 # -- who we are --------------------------------------------------------------------------------------------------------
 
 
-class Store:
-    def __init__(self):
-        self.blob = None
-
-    def get(self):
-        return self.blob
-
-    def put(self, blob):
-        self.blob = blob
-
-
-def auth(store=None, **scheme):
-    return Auth(PollAuthSection.model_validate(scheme), "inputs in", store or Store())
-
-
 def test_tokens_and_passwords_are_shown_as_the_api_wants_them(tmp_path):
     file = tmp_path / "token"
     file.write_text("f1le\n")
@@ -327,26 +312,8 @@ def test_a_secret_that_cannot_stand_in_a_header_is_refused(tmp_path, text):
         auth(bearer={"token_file": file}).headers(0, Api(lambda *_: 1 / 0))
 
 
-OAUTH = {"token_url": "https://api.example/token", "client_id": "c", "client_secret": "s", "refresh_token": "r0"}
-
-
-class Server:
-    """Gives access tokens, and a new refresh token each time."""
-
-    def __init__(self):
-        self.current, self.count = "r0", 0
-
-    def __call__(self, method, path, query, headers, body):
-        form = dict(one.split("=") for one in body.decode().split("&"))
-        if form["refresh_token"] != self.current:
-            return Answer(400, {}, b'{"error":"invalid_grant"}')
-        self.count += 1
-        self.current = f"r{self.count}"
-        return {"access_token": f"a{self.count}", "refresh_token": self.current, "expires_in": 3600}
-
-
 def test_a_refresh_token_that_was_exchanged_outlives_a_restart():
-    server, store = Server(), Store()
+    server, store = TokenServer(), Store()
     api = Api(server)
     assert auth(store, oauth2=OAUTH).headers(0, api) == {"Authorization": "Bearer a1"}
     assert auth(store, oauth2=OAUTH).headers(0, api) == {"Authorization": "Bearer a2"}
@@ -356,7 +323,7 @@ def test_a_refresh_token_that_was_exchanged_outlives_a_restart():
 
 
 def test_an_access_token_is_used_until_shortly_before_its_end():
-    api = Api(Server())
+    api = Api(TokenServer())
     one = auth(oauth2=OAUTH)
     assert [one.headers(at, api)["Authorization"][-2:] for at in (0, 3000, 3470, 3481, 4000)] == [
         "a1",
@@ -370,7 +337,7 @@ def test_an_access_token_is_used_until_shortly_before_its_end():
 
 
 def test_a_refresh_token_that_is_not_accepted_needs_a_person():
-    server = Server()
+    server = TokenServer()
     server.current = "other"
     with pytest.raises(DeniedError, match=r"no token \(400, invalid_grant\)"):
         auth(oauth2=OAUTH).headers(0, Api(server))

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
 
 from shipper._poll_spec import ResourceSection
-from shipper.inputs.poll.engine import Batch, Cursor, State, Walk, values_of
+from shipper.inputs.poll.engine import Batch, Cursor, State, Walk, newest_of, values_of
 from shipper.inputs.poll.http import Answer
 from shipper.inputs.poll.pages import Item, UnusableError, at, moment, raw_at, text_at
 from shipper.inputs.poll.paging import Ask, Listing
@@ -39,7 +38,7 @@ def reading_of(source: Source, name: str, state: State, now: float, limit: int =
 class Changed:
     """A reading (engine.Reading). `now`: the server's time. `limit`: changed items a page, where those are to be fewer.
 
-    `gaps` stays empty: what changed is asked of what there is now, and histories are cut by count, not by time.
+    It knows no gaps: what changed is asked of what there is now, and histories are cut by count, not by time.
     """
 
     def __init__(self, source: Source, name: str, state: State, now: float, *, limit: int = 0) -> None:
@@ -51,7 +50,7 @@ class Changed:
         self._parents = source.resources[self._spec.for_each or ""]
         assert self._parents.since is not None, "reading_of looked"
         cursor = state.cursor(name)
-        begun = now if cursor is None else cursor.checked if cursor.since is None else cursor.since
+        begun = now if cursor is None else cursor.reached
         self._reach = begun - self._parents.since.first
         """What was written before that is not told: it is older than the input, or was told."""
         self._newest = None if cursor is None else cursor.since
@@ -98,12 +97,8 @@ class Changed:
         batch = Batch(self.resource, self._listing.place)
         self._pages += 1
         self._last = page.last
-        times = [item.time for item in page.items if item.time is not None]
-        self._ordered = self._ordered and all(one <= other for one, other in pairwise(times))
-        if times:
-            # A time to come would let the next listing begin after everything that comes until then.
-            newest = min(max(times), self.began)
-            self._newest = newest if self._newest is None else max(self._newest, newest)
+        self._newest, ordered = newest_of(page.items, self._newest, self.began)
+        self._ordered = self._ordered and ordered
         self._waiting.extend(item for item in page.items if not self._state.looked(self.resource, item))
         self._next(batch)
         return batch

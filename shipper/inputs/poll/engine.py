@@ -37,6 +37,11 @@ class Cursor:
     since: float | None
     checked: float
 
+    @property
+    def reached(self) -> float:
+        """Where the next listing goes on, before any overlap."""
+        return self.checked if self.since is None else self.since
+
     def as_json(self) -> bytes:
         """For the ledger."""
         return orjson.dumps({"since": self.since, "checked": self.checked})
@@ -249,18 +254,13 @@ class Walk:
         if cursor.checked < oldest:
             self.gaps.append(Gap(self._key, cursor.checked, oldest))
         self._newest = cursor.since
-        begun = cursor.checked if cursor.since is None else cursor.since
-        return max(begun - overlap, oldest)
+        return max(cursor.reached - overlap, oldest)
 
     def _move(self, found: Iterable[Item], batch: Batch, *, last: bool) -> None:
         """Move the cursor as far as is certain."""
-        times = [item.time for item in found if item.time is not None]
+        self._newest, ordered = newest_of(found, self._newest, self.began)
         # An API that does not keep to the order that it was asked for must not move the cursor past what is to come.
-        self._ordered = self._ordered and all(one <= other for one, other in pairwise(times))
-        if times:
-            # A time to come would let the next listing begin after everything that comes until then.
-            newest = min(max(times), self.began)
-            self._newest = newest if self._newest is None else max(self._newest, newest)
+        self._ordered = self._ordered and ordered
         before = self._state.cursor(self._key)
         if last:
             # What changed while everything was read is read again, however it is ordered.
@@ -273,6 +273,14 @@ class Walk:
             return
         elif self._ordered and self._number is None and self._newest is not None:
             batch.cursors[self._key] = Cursor(self._newest, before.checked if before else self._newest)
+
+
+def newest_of(found: Iterable[Item], before: float | None, now: float) -> tuple[float | None, bool]:
+    """The newest time of these items and `before` (s since the epoch), and whether they stand in the order of time."""
+    times = [item.time for item in found if item.time is not None]
+    # A time to come would let the next listing begin after everything that comes until then.
+    known = [min(one, now) for one in times] + ([] if before is None else [before])
+    return max(known, default=None), all(one <= other for one, other in pairwise(times))
 
 
 def whole_key(name: str) -> str:

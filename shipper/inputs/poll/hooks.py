@@ -10,7 +10,7 @@ from shipper.inputs.poll.engine import Batch
 from shipper.inputs.poll.http import Answer
 from shipper.inputs.poll.pages import UnusableError, at, decode, text_at
 from shipper.inputs.poll.paging import Ask
-from shipper.inputs.poll.preset import Source, fill, fill_path
+from shipper.inputs.poll.preset import Source, fill_all, fill_path
 
 
 class Hooks:
@@ -68,8 +68,6 @@ class Hooks:
 
     def _request(self, method: str, path: str, values: dict[str, str]) -> Ask:
         settings = self._source.settings
-        headers = {
-            name: value for name, text in self._source.headers.items() if (value := fill(text, settings)) is not None
-        }
+        headers = fill_all(self._source.headers, settings)
         target = fill_path(path, {**settings, **values}) or path
         return Ask(method, self._source.api + target, headers, None, f"{method} {path}")

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,9 +54,8 @@ class _Run:
     ledger: Ledger
     keeping: Keeping
     session: Session
-    objects: Objects | None
-    tasks: Tasks
-    standing: Standing
+    tasks: Tasks = field(init=False)
+    standing: Standing = field(init=False)
 
 
 class PollInput:
@@ -106,16 +105,15 @@ class PollInput:
             compares = any(spec.object is not None for spec in self._source.resources.values())
             objects = made if compares else None
             keeping = Keeping(self.id, self._source, ledger, objects, self._clock, positions)
+            auth = Auth(self._source.auth, f"inputs {self.id}", Tokens(ledger, made.snapshots))
+            run = _Run(ledger, keeping, Session(self._source, self._sender, auth, self._clock, self._chance))
+            run.tasks = Tasks(self._in_turn(list(self._tasks(run))))
         except BaseException:
             ledger.close()
             raise
-        auth = Auth(self._source.auth, f"inputs {self.id}", Tokens(ledger, made.snapshots))
-        session = Session(self._source, self._sender, auth, self._clock, self._chance)
-        standing = Standing(self._source, keeping, {}, self._clock.now())
-        self._run = _Run(ledger, keeping, session, objects, Tasks(()), standing)
-        self._run.tasks = Tasks(self._in_turn(list(self._tasks(self._run))))
-        named = {task.name: task for task in self._run.tasks.all}
-        self._run.standing = Standing(self._source, keeping, named, self._clock.now())
+        named = {task.name: task for task in run.tasks.all}
+        run.standing = Standing(self._source, keeping, named, self._clock.now())
+        self._run = run  # whole: other threads ask it at any time
         self._pruned = self._clock.monotonic()
         self._ending.clear()
         if self._threaded:

@@ -274,7 +274,7 @@ class Keeping:
         records: list[bytes] = []
         view = HOOK if batch.pushed else READ if batch.single else LIST
         for item in batch.items:
-            sight = Sight(batch.resource, item.id, item.data, asked, read, view, batch.listing, batch.pushed)
+            sight = Sight(batch.resource, item.id, item.data, asked, read, view, batch.listing)
             records += self._objects.see(book, sight)
         for identity in batch.gone:
             records += self._objects.gone(book, batch.resource, identity, asked, read)
@@ -437,7 +437,7 @@ class Keeping:
             if spec.format is None or since is None:
                 continue
             cursors = [Cursor.of(blob) for key, blob in self._ledger.scan(_CURSOR) if key.split("/")[0] == name]
-            times = [one.checked if one.since is None else one.since for one in cursors if one is not None]
+            times = [one.reached for one in cursors if one is not None]
             # What is read of something that changed goes back further than the listing of what changed.
             back = since.overlap if spec.since is not None else since.overlap + since.first
             oldest = min([oldest, *(one - back for one in (now - since.first, *times))])

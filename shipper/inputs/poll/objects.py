@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +13,7 @@ from parsers._contract import Context, Rejected, Time
 from parsers._json import decode, peek, take_time
 from shipper._poll_spec import ObjectSection
 from shipper.differ import Differ, Named, ObjectPolicy, Outcome, Seen, Snapshots
+from shipper.differ.views import HOOK
 from shipper.inputs._ledger import Ledger, Transaction
 from shipper.inputs.poll.pages import UnusableError, text_at
 from shipper.inputs.poll.preset import Source
@@ -25,7 +26,7 @@ class Sight(NamedTuple):
     """An object as it was read, between `asked` and `read` by the server's clock (s since the epoch). `data`: JSON.
 
     `view`: the way that it was seen in, of those in shipper/differ/views.py. `listing`: the number of the full listing
-    that it stood in, None for none. `pushed`: a hook carried it.
+    that it stood in, None for none.
     """
 
     resource: str
@@ -35,7 +36,6 @@ class Sight(NamedTuple):
     read: float
     view: str
     listing: int | None = None
-    pushed: bool = False
 
 
 class Objects:
@@ -89,7 +89,7 @@ class Objects:
             name=_text(body, spec.label),
             owner_id=_text(body, spec.owner),
             label=spec.title,
-            pushed=sight.pushed,
+            pushed=sight.view == HOOK,
             listing=sight.listing,
             asked=sight.asked,
             view=sight.view,
@@ -153,10 +153,8 @@ class Objects:
 
     def count(self, resource: str) -> int:
         """How many there are, as far as is known."""
-        return sum(entry.body is not None for entry in self._entries(resource))
-
-    def _entries(self, resource: str) -> Iterator[Any]:
-        return self._snapshots.scan(self._ledger, self._specs[resource].type)
+        entries = self._snapshots.scan(self._ledger, self._specs[resource].type)
+        return sum(entry.body is not None for entry in entries)
 
 
 def _text(body: dict[str, Any], path: str | None) -> str | None:

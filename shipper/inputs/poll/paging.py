@@ -11,7 +11,7 @@ import orjson
 
 from shipper._poll_spec import PagingSection, ResourceSection
 from shipper.inputs.poll.pages import Item, UnusableError, at, decode, item_of, items, text_at
-from shipper.inputs.poll.preset import Source, fill, fill_body, fill_path
+from shipper.inputs.poll.preset import Source, fill_all, fill_body, fill_path
 
 MOST_PAGES: Final = 100_000
 """Pages after which a listing is taken for one that goes round in a circle."""
@@ -54,9 +54,7 @@ class Listing:
             raise UnusableError(f"{resource.path} cannot be filled in")
         self.place = f"{resource.method} {resource.path}"
         self._url = source.api + path
-        self._added = {
-            name: value for name, text in resource.add.items() if (value := fill(text, self._values)) is not None
-        }
+        self._added = fill_all(resource.add, self._values)
         self._count = self._pages = self._empty = 0
         self._token: str | None = None
         self._mark: Any = None
@@ -70,19 +68,10 @@ class Listing:
     def ask(self) -> Ask:
         """The request for the next page."""
         resource = self._resource
-        headers = {
-            name: value
-            for name, text in {**self._source.headers, **resource.headers}.items()
-            if (value := fill(text, self._values)) is not None
-        }
-        headers.update(self._headers)
+        headers = fill_all({**self._source.headers, **resource.headers}, self._values) | self._headers
         if self._link is not None:
             return Ask(resource.method, self._link, headers, None, self.place)
-        query = [
-            (name, value)
-            for name, text in resource.query.items()
-            if (value := fill(text, self._values)) is not None
-        ]  # fmt: skip
+        query = list(fill_all(resource.query, self._values).items())
         body = None if resource.body is None else fill_body(resource.body, self._values)
         told = self._position()
         if told is not None and self._paging is not None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -28,7 +27,7 @@ from shipper._poll_spec import (
     SourceSection,
     url_problem,
 )
-from shipper._settings import Model
+from shipper._settings import Model, stays_here
 
 Problems = list[tuple[str, str]]
 """(path in the section, text)."""
@@ -125,13 +124,7 @@ _OPEN = "http:// shows the secret to anybody in between; write https://"
 
 def _is_open(url: str) -> bool:
     """Whether requests to it can be read on their way."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        here = ip_address(host).is_loopback
-    except ValueError:
-        here = host == "localhost"
-    return parts.scheme == "http" and not here
+    return urlsplit(url).scheme == "http" and not stays_here(url)
 
 
 def _settings(section: PollFields, base: SourceSection | None, problems: Problems) -> dict[str, str]:
@@ -349,6 +342,11 @@ def _can_be_filled(value: Any, values: Mapping[str, str]) -> bool:
     if isinstance(value, dict | list):
         return all(_can_be_filled(one, values) for one in (value.values() if isinstance(value, dict) else value))
     return not isinstance(value, str) or fill(value, values) is not None
+
+
+def fill_all(texts: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """Texts by their names (of headers, of parameters), filled in; those that cannot be are left out."""
+    return {name: value for name, text in texts.items() if (value := fill(text, values)) is not None}
 
 
 def told(moment: float, layout: str) -> str:

@@ -82,7 +82,6 @@ class Session:
         self.skew = 0.0
         """Seconds by which the server's clock is ahead of ours."""
         self.pace = Pace(self.source.limits, self.source.limit_headers)
-        self.requests = 0
 
     def now(self) -> float:
         """The server's time, s since the epoch, as far as it is known."""
@@ -92,7 +91,6 @@ class Session:
         """What a request comes to. `tries`: failures before it, in a row."""
         for last in (False, True):
             self.pace.take(self.clock.monotonic())
-            self.requests += 1
             try:
                 shown = self.auth.headers(self.clock.now(), self.sender)
                 began = self.clock.monotonic()

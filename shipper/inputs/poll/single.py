@@ -20,7 +20,7 @@ from shipper.inputs.poll.engine import Batch
 from shipper.inputs.poll.http import Answer
 from shipper.inputs.poll.pages import UnusableError, decode, gathered, item_of, items
 from shipper.inputs.poll.paging import Ask
-from shipper.inputs.poll.preset import Source, fill, fill_path
+from shipper.inputs.poll.preset import Source, fill_all, fill_path
 from shipper.inputs.poll.session import Absent
 from shipper.inputs.poll.tasks import PATIENCE
 
@@ -202,11 +202,7 @@ class Reads:
         path = fill_path(spec.object.read or "", {**self._source.settings, "id": one.id})
         if not path:
             return None
-        headers = {
-            name: value
-            for name, text in {**self._source.headers, **spec.headers}.items()
-            if (value := fill(text, self._source.settings)) is not None
-        }
+        headers = fill_all({**self._source.headers, **spec.headers}, self._source.settings)
         return Ask("GET", self._source.api + path, headers, None, f"GET {spec.object.read}")
 
     def take(self, answer: Answer, now: float) -> Batch:
