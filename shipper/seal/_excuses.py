@@ -86,6 +86,8 @@ class Excuses:
         """Newest stated `seal.interval`, seconds."""
         self.notes_only = False
         """Whether an output that can have written the source was ever to have checkpoints without leaf hashes."""
+        self.known: set[str] = set()
+        """The ids of the outputs that can have written it, from all logs of the agent."""
         self._writers = writers
         first = log.seen.first()
         self._own(ledger, log, first)
@@ -122,18 +124,18 @@ class Excuses:
 
     def _told_of(self, ledger: Ledger, log: Log) -> None:
         """Ranges that were refused, erased or dropped; a later generation may tell of them, but no other agent."""
-        known: set[Any] = set()
         logs = [one for one in ledger.logs.values() if one.trust is log.trust]
         for speaker in logs:
             for statement in ledger.statements(speaker, "config"):
-                known |= {str(output.get("id")) for output in self._writers.of(loads(statement.payload).get("outputs"))}
+                outputs = self._writers.of(loads(statement.payload).get("outputs"))
+                self.known |= {str(output.get("id")) for output in outputs}
         for speaker in logs:
             for statement in ledger.statements(speaker, *_RANGES):
                 payload = loads(statement.payload)
                 low, high = index(payload.get("from")), index(payload.get("to"))
                 if payload.get("log", speaker.id) != log.id or low is None or high is None:
                     continue
-                if statement.kind != "reject" or str(payload.get("output")) in known:
+                if statement.kind != "reject" or str(payload.get("output")) in self.known:
                     self._by_cause[_RANGES[statement.kind]].add(low, high + 1)
 
     def split(self, low: int, high: int) -> Iterator[tuple[int, int, str]]:

@@ -232,10 +232,12 @@ class _Run:
             )
         logs = list(self.ledger.logs.values())
         newest = {log.id: self.ledger.newest(log) for log in logs}
+        known: set[str] = set()
         summaries, days = [], []
         for log in logs:
             period = self._period(log)
             excuses = Excuses(self.ledger, log, self.writers, partial=self.source.partial, now=now)
+            known |= excuses.known
             self._gaps(log, gaps.get(log.id, []), excuses, period)
             self._stripped(log, gaps.get(log.id, []), excuses, period)
             judge_suspects(self.ledger, log, period, self.findings)
@@ -258,6 +260,11 @@ class _Run:
             self._age(max_age, now, [newest[log.id] for log in logs], stopped=stopped)
         if not self.documents and not bad:
             self.findings.add(Finding("TRUNCATED", detail="the source holds nothing of these logs"))
+        if self.writers.only is not None and not known:
+            self.warnings.append(
+                f"no sealed configuration here names an output {self.writers.only} that can have written this: "
+                "nothing that an output left out on purpose is explained"
+            )
         if self.reserialized:
             self.warnings.append(
                 f"{self.reserialized} documents were re-serialized (order of members or spacing); "

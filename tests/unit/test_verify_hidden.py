@@ -111,6 +111,21 @@ def test_the_filter_of_one_output_explains_nothing_in_another():
     assert found(check(documents, trust(book), writers=())) == ["MISSING 3 unexplained"]
 
 
+def test_the_name_of_an_output_that_can_have_written_none_of_it_is_told():
+    book = Book().begin(outputs=[SIEM, PAGER]).batch(3)
+    documents = without(book.documents, book.at(3))
+
+    def warnings(**of):
+        report = check(documents, trust(book), **of)
+        assert found(report) == ["MISSING 3 unexplained"]
+        return report.warnings
+
+    assert warnings(writers=("opensearch",)) == warnings(writers=("opensearch",), output="siem") == ()
+    for output in ("sime", "pager"):  # nobody's name, and that of an output to somewhere else
+        (text,) = warnings(writers=("opensearch",), output=output)
+        assert f"names an output {output} that" in text
+
+
 @pytest.mark.parametrize(("writers", "output"), [(("opensearch",), None), (("opensearch", "http"), "siem")])
 def test_an_output_that_began_later_explains_nothing_in_another(writers, output):
     book = Book().begin().batch(3)
