@@ -360,9 +360,8 @@ def test_after_a_rollover_the_same_id_is_taken_again(client):
 
 def test_count_and_ids_query_find_a_document_in_any_backing_index(client):
     # how an output can ask, before its first delivery or after a rollover, what is there already
-    stream = client.stream()
+    stream = client.stream({"refresh_interval": "-1"})  # from the start: no refresh of its own may be under way
     client.bulk(stream, create("first"), query="?refresh=true")
-    client.call("PUT", f"/{stream}/_settings", {"index": {"refresh_interval": "-1"}})
     client.bulk(stream, create("a"))
     client.call("POST", f"/{stream}/_rollover")
     client.bulk(stream, create("b"), query="?refresh=true")
