@@ -19,7 +19,7 @@ from shipper.clock import Clock, SystemClock
 from shipper.config import Config
 from shipper.control import ControlServer
 from shipper.cursors import Cursor
-from shipper.delivery import Delivery, Request
+from shipper.delivery import Delivery, Request, await_answers
 from shipper.dlq import DeadLetters
 from shipper.errors import DiskError, FieldtrailError
 from shipper.fs import RealFs, ensure_dir
@@ -45,8 +45,8 @@ from shipper.workers.crew import Crew
 
 IDLE_WAIT = 0.25
 RELEASE_EVERY = 5.0
-LONGEST_ASKING = 0.4
-"""Seconds that a start waits for the destinations' word on how far they are; who answers later is heard later."""
+LONGEST_ASKING, SHORTEST_ASKING = 5.0, 0.4
+"""Seconds that a start, and one that takes over inputs which cannot wait, asks destinations how far they are."""
 LONGEST_JOIN, SHORTEST_JOIN = 10.0, 0.5
 """Seconds given to output threads to come back from their sockets: at a stop, and at a second signal."""
 
@@ -259,9 +259,7 @@ class Agent:
             delivery.start()
         stack.callback(self._join)
         if self.book.sealer.tree.size:  # of a log that begins now no destination can hold anything
-            deadline = self.clock.monotonic() + LONGEST_ASKING
-            for delivery in self._deliveries:
-                delivery.asked.wait(max(0.0, deadline - self.clock.monotonic()))
+            await_answers(self._deliveries, SHORTEST_ASKING if self._inherited else LONGEST_ASKING, self._ending)
         self._serve_requests()
         self._log.announce(self._deliveries)
         if endpoint is not None:

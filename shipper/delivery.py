@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -533,6 +534,17 @@ class Delivery(threading.Thread):
         if self._unsaved:
             self._unsaved = False
             self._well()  # an output at rest would be called failing until its next delivery
+
+
+def await_answers(deliveries: Sequence[Delivery], seconds: float, ending: threading.Event) -> None:
+    """Wait until each destination has said how far it is, or is known not to answer; at most `seconds` for all.
+
+    What is sealed before the answer may have numbers that a destination holds already, where a state was restored.
+    """
+    end = time.monotonic() + seconds
+    for delivery in deliveries:
+        while not ending.is_set() and not delivery.asked.wait(0.05) and time.monotonic() < end:
+            pass
 
 
 def ranges(indexes: Sequence[int]) -> list[tuple[int, int]]:

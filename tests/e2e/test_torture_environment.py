@@ -163,8 +163,12 @@ def test_row_38_a_second_agent_on_one_state_folder_is_refused_and_does_no_harm(t
     assert len(controls(t.whole(range(20)), "start")) == 1
 
 
-@pytest.mark.parametrize("state", ["deleted", "restored"])
-def test_row_39_a_state_that_was_deleted_or_restored_repeats_lines_under_new_ids_of_the_same_origin(trial, state):
+@pytest.mark.parametrize(
+    ("state", "pause"), [("deleted", 0), ("restored", 0), ("restored", 0.3)], ids=["deleted", "restored", "slow"]
+)
+def test_row_39_a_state_that_was_deleted_or_restored_repeats_lines_under_new_ids_of_the_same_origin(
+    trial, state, pause
+):
     t = trial()
     with FaultyOpenSearch() as search:
         t.place.write(outputs=[{"id": "siem", "type": "opensearch", "hosts": [search.url]}])
@@ -180,6 +184,8 @@ def test_row_39_a_state_that_was_deleted_or_restored_repeats_lines_under_new_ids
         if state == "restored":
             shutil.copytree(older, t.place.state)
         t.append(lines(20, 10))
+        # A destination that takes its time over each answer is waited for before anything gets a number.
+        search.guard = (lambda _: time.sleep(pause)) if pause else None
         done = t.place.once()
         assert done.code == 0, done
         arrived = {identity: data for (_, identity), data in search.documents.items()}
