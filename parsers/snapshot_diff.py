@@ -79,6 +79,10 @@ _LISTED: Final = (
 )
 _WHOLE: Final = frozenset({"record.create", "record.delete", "record.restore"})
 _DERIVATIONS: Final = frozenset({"native", "snapshot_diff", "new_only", "reconstructed"})
+_OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
+_INTERFACES: Final = frozenset({"ui", "api", "automation", "import", "mobile", "sync", "system", "unknown"})
+_ACTORS: Final = frozenset({"user", "automation", "api_key", "system", "unknown"})
+_CONFIDENCES: Final = frozenset({"asserted", "inferred", "unknown"})
 _STATES: Final = {"unknown": UNKNOWN, "secret": SECRET}
 
 
@@ -120,7 +124,8 @@ def _operation(item: dict[str, Any], source: Any) -> Operation:
     op = Operation(action=action, kind=_text(item, "kind") or "diff", id=_text(item, "id"))
     if item.get("module") == source:
         item.pop("module", None)
-    op.code, op.outcome, op.interface = _text(item, "code"), _text(item, "outcome"), _text(item, "interface")
+    op.code, op.outcome = _text(item, "code"), _word(item, _OUTCOMES, "outcome")
+    op.interface = _word(item, _INTERFACES, "interface")
     op.message = _text(item, "message")
     op.category, op.type = _names(item, "category"), _names(item, "type")
     op.missing = _names(item, "missing")
@@ -154,8 +159,8 @@ def _operation(item: dict[str, Any], source: Any) -> Operation:
 
 
 def _who(op: Operation, item: dict[str, Any]) -> None:
-    op.actor_type = take_text(item, "actor", "type") or "unknown"
-    op.actor_confidence = take_text(item, "actor", "confidence") or "unknown"
+    op.actor_type = _word(item, _ACTORS, "actor", "type") or "unknown"
+    op.actor_confidence = _word(item, _CONFIDENCES, "actor", "confidence") or "unknown"
     for name, target in (("id", "user.id"), ("name", "user.full_name")):
         creator = take_text(item, "creator", name)
         if creator is not None:
@@ -172,6 +177,18 @@ def _text(item: dict[str, Any], name: str) -> str | None:
     if text is None:
         item.pop(name, None)  # null or blank: not given
     return text
+
+
+def _word(item: dict[str, Any], known: frozenset[str], *path: str) -> str | None:
+    """A word of ours; any other text stays where it is, for `raw`."""
+    text = _text(item, *path) if len(path) == 1 else take_text(item, *path)
+    if text is None or text in known:
+        return text
+    place = item
+    for name in path[:-1]:
+        place = place.setdefault(name, {})
+    place[path[-1]] = text
+    return None
 
 
 def _names(item: dict[str, Any], *path: str) -> tuple[str, ...]:

@@ -128,6 +128,13 @@ def test_a_member_of_a_wrong_type_is_named(member, value, reason):
     assert parsed({**EDIT, member: value}) == Rejected(reason)
 
 
+def test_a_word_that_is_none_of_ours_stays_as_it_was_given():
+    strange = {"outcome": "0", "interface": "fax", "actor": {"type": "robot", "confidence": "sure"}}
+    op = one(parsed({**EDIT, **strange}))
+    assert (op.outcome, op.interface, op.actor_type, op.actor_confidence) == (None, None, "unknown", "unknown")
+    assert {name: op.raw[name] for name in strange} == strange
+
+
 @pytest.mark.parametrize("value", [[], "x", 7, {"a": 1}, [EDIT]])
 def test_anything_else_is_refused(value):
     assert isinstance(parsed(value), Rejected)
