@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
-XDIST ?= 2
+# Tests wait more than they compute; the slow ones compute.
+XDIST ?= 3
+XDIST_SLOW ?= 2
 
 .PHONY: help demo test test-slow soak lint bench bench-all bench-faults profile opensearch docs pictures lock packages wheel clean
 
@@ -31,7 +33,7 @@ test: $(DEV) ## All tests but the slow ones
 	$(BIN)/python -m pytest -n $(XDIST) --dist loadfile -m "not slow" tests
 
 test-slow: $(DEV) ## The tests that take minutes: kill loops, soaks
-	$(BIN)/python -m pytest -n $(XDIST) --dist loadfile --no-loadscope-reorder -m slow --timeout 1800 tests
+	$(BIN)/python -m pytest -n $(XDIST_SLOW) --dist loadfile --no-loadscope-reorder -m slow --timeout 1800 tests
 
 soak: $(DEV) ## Two hours of writers, rotations and faults, at the end exactly everything (SECONDS=7200 SEED=...)
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),7200) $(if $(SEED),--seed $(SEED))

@@ -126,6 +126,7 @@ def test_drop_oldest_reads_on_and_seals_what_an_output_never_got(place, receiver
     assert all(one[-1] == "dropped" for one in missing), done
 
 
+@pytest.mark.slow
 def test_without_a_stalled_output_drop_oldest_drops_nothing(place):
     place.write(
         outputs=[{"id": "archive", "type": "file", "path": str(place.archive)}],

@@ -46,6 +46,7 @@ def test_an_agent_reports_of_itself_its_inputs_and_outputs_and_its_accounts_stay
     place.verified()
 
 
+@pytest.mark.slow
 def test_reports_keep_an_idle_agent_from_no_heartbeat(place):
     place.write(agent={"report": "1s"}, seal={"interval": "10s", "heartbeat": "2500ms"})
     agent = place.start().ready()

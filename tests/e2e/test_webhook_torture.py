@@ -306,6 +306,7 @@ def test_after_a_reload_the_end_is_as_orderly_as_before_it(place, hooked):
     assert sorted(path.name for path in (place.state / "inputs").iterdir()) == ["hook.db"]
 
 
+@pytest.mark.slow
 def test_a_full_journal_is_answered_429_and_what_was_refused_comes_through_afterwards(place):
     """No output takes anything: the journal fills up, and senders are told to come again."""
     port, closed = free_port(), free_port()

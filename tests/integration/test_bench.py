@@ -24,6 +24,7 @@ def run(*arguments):
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WHOLE)
 
 
+@pytest.mark.slow
 def test_three_changes_a_line_are_three_events_each_of_which_is_paid_for():
     answer = run("bench/run.py", "--work", "fanout", "--lines", "200", "--rounds", "1", "--json")
     assert answer.returncode == 0, answer.stderr
@@ -49,6 +50,7 @@ def test_what_is_not_a_piece_of_work_is_a_mistake_of_the_caller():
     assert run("bench/run.py", "--rounds", "0").returncode == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "wanted"),
     [("clock", ("thread MainThread", "imports at the start", " shipper/")), ("counting", ("calls a line", "process"))],
@@ -60,6 +62,7 @@ def test_the_profile_names_functions_of_ours_and_what_they_took(way, wanted):
         assert text in answer.stdout
 
 
+@pytest.mark.slow
 def test_a_scenario_of_the_faults_is_played_to_a_real_agent_and_counted():
     argv = [sys.executable, "-m", "bench.faults", "--quick", "--agent", "Fieldtrail", "--only", "rename-down", "--json"]
     answer = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WHOLE)
