@@ -86,6 +86,13 @@ class Change(NamedTuple):
     changed_before: str | None = None
 
 
+OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
+INTERFACES: Final = frozenset({"ui", "api", "import", "automation", "mobile", "sync", "system", "unknown"})
+ACTORS: Final = frozenset({"user", "automation", "api_key", "system", "unknown"})
+CONFIDENCES: Final = frozenset({"asserted", "inferred", "unknown"})
+"""The words for `outcome`, `interface`, `actor_type`, `actor_confidence`; any other text stays in `raw`."""
+
+
 @dataclass(slots=True)
 class Operation:
     """What was done in one go: one record of the source, n changes, n documents (one where there is no change).

@@ -64,7 +64,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
+from parsers._contract import ABSENT, ACTORS, OUTCOMES, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected
 from parsers._json import Items, clean_ip, decode, each, is_text, peek, scalar_text, take, take_time, unwrap
 from parsers._values import diff
 
@@ -118,8 +118,6 @@ _INTERFACES: Final = {
     **dict.fromkeys(("web", "browser"), "ui"),
     **dict.fromkeys(("rest", "graphql"), "api"),
 }
-_ACTORS: Final = frozenset({"user", "automation", "api_key", "system", "unknown"})
-_OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
 _CREATE, _DELETE, _UPDATE = "record.create", "record.delete", "field.update"
 _VERBS: Final = {
     **dict.fromkeys(("create", "created", "insert", "add"), _CREATE),
@@ -260,7 +258,7 @@ def _where(op: Operation, item: dict[str, Any]) -> None:
         op.interface = interface
         _keep_if_other(item, interface, "interface")
     outcome = _given(item, "outcome")
-    if outcome in _OUTCOMES:
+    if outcome in OUTCOMES:
         op.outcome = take(item, "outcome")
 
 
@@ -272,7 +270,7 @@ def _keep_if_other(item: dict[str, Any], ours: str, *path: str) -> None:
 
 def _who(op: Operation, item: dict[str, Any]) -> None:
     kind = _given(item, "actor", "type")
-    if kind in _ACTORS:
+    if kind in ACTORS:
         op.actor_type = take(item, "actor", "type")
         op.actor_confidence = "unknown" if op.actor_type == "unknown" else "asserted"
     elif kind is None and any(f"user.{part}" in op.fields for part in _PERSON):

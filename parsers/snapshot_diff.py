@@ -48,7 +48,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from parsers._contract import ABSENT, SECRET, UNKNOWN, Change, Context, Format, Gives, Operation, Rejected, Time
+from parsers._contract import (
+    ABSENT,
+    ACTORS,
+    CONFIDENCES,
+    INTERFACES,
+    OUTCOMES,
+    SECRET,
+    UNKNOWN,
+    Change,
+    Context,
+    Format,
+    Gives,
+    Operation,
+    Rejected,
+    Time,
+)
 from parsers._json import Number, decode, each, is_text, scalar_text, take, take_text, unwrap
 from parsers._secrets import is_secret
 from parsers._snapshots import flat
@@ -79,10 +94,6 @@ _LISTED: Final = (
 )
 _WHOLE: Final = frozenset({"record.create", "record.delete", "record.restore"})
 _DERIVATIONS: Final = frozenset({"native", "snapshot_diff", "new_only", "reconstructed"})
-_OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
-_INTERFACES: Final = frozenset({"ui", "api", "automation", "import", "mobile", "sync", "system", "unknown"})
-_ACTORS: Final = frozenset({"user", "automation", "api_key", "system", "unknown"})
-_CONFIDENCES: Final = frozenset({"asserted", "inferred", "unknown"})
 _STATES: Final = {"unknown": UNKNOWN, "secret": SECRET}
 
 
@@ -124,8 +135,8 @@ def _operation(item: dict[str, Any], source: Any) -> Operation:
     op = Operation(action=action, kind=_text(item, "kind") or "diff", id=_text(item, "id"))
     if item.get("module") == source:
         item.pop("module", None)
-    op.code, op.outcome = _text(item, "code"), _word(item, _OUTCOMES, "outcome")
-    op.interface = _word(item, _INTERFACES, "interface")
+    op.code, op.outcome = _text(item, "code"), _word(item, OUTCOMES, "outcome")
+    op.interface = _word(item, INTERFACES, "interface")
     op.message = _text(item, "message")
     op.category, op.type = _names(item, "category"), _names(item, "type")
     op.missing = _names(item, "missing")
@@ -159,8 +170,8 @@ def _operation(item: dict[str, Any], source: Any) -> Operation:
 
 
 def _who(op: Operation, item: dict[str, Any]) -> None:
-    op.actor_type = _word(item, _ACTORS, "actor", "type") or "unknown"
-    op.actor_confidence = _word(item, _CONFIDENCES, "actor", "confidence") or "unknown"
+    op.actor_type = _word(item, ACTORS, "actor", "type") or "unknown"
+    op.actor_confidence = _word(item, CONFIDENCES, "actor", "confidence") or "unknown"
     for name, target in (("id", "user.id"), ("name", "user.full_name")):
         creator = take_text(item, "creator", name)
         if creator is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import mappings
-from parsers._contract import ABSENT, UNKNOWN, Change, Context, Format, Operation, Rejected, Time
+from parsers._contract import ABSENT, OUTCOMES, UNKNOWN, Change, Context, Format, Operation, Rejected, Time
 from shipper.decoders import decoder, names_of
 from shipper.errors import ConfigError
 from shipper.patterns import PatternError
@@ -52,7 +52,6 @@ _TITLES: Final = {
     "regex": "lines mapped by regular expressions",
     "grok": "lines mapped by grok expressions",
 }
-_OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
 
 
 def _split(path: str) -> tuple[str, ...]:
@@ -314,7 +313,7 @@ class MappedFormat:
                 operation.raw["action"] = [operation.raw["action"], verb] if "action" in operation.raw else verb
             operation.action = ours
         outcome = operation.outcome
-        if outcome is not None and outcome not in _OUTCOMES and outcome.lower() in _OUTCOMES:
+        if outcome is not None and outcome not in OUTCOMES and outcome.lower() in OUTCOMES:
             operation.outcome = outcome.lower()
         if operation.no_change and ours not in self._edits:
             operation.no_change = False  # a login or an export that happens to carry an empty list of changes

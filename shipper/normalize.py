@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from parsers._contract import ABSENT, Change, Format, Operation
+from parsers._contract import ABSENT, ACTORS, CONFIDENCES, INTERFACES, OUTCOMES, Change, Format, Operation
 from shipper import changes, protect, sentences, timestamps
 from shipper._placing import Placer, stray
 from shipper._shaping import (
@@ -47,11 +47,7 @@ _USER_CHANGES: Final = {
     **dict.fromkeys(("full_name", "fullName", "display_name"), "full_name"),
 }
 """Fields of an account -> members of `user.changes`."""
-_INTERFACES: Final = frozenset({"ui", "api", "import", "automation", "mobile", "sync", "system", "unknown"})
 _INTERFACE_WORDS: Final = {"web": "ui", "browser": "ui", "gui": "ui", "rest": "api", "graphql": "api", "cron": "system"}
-_ACTORS: Final = frozenset({"user", "automation", "api_key", "system", "unknown"})
-_CONFIDENCES: Final = frozenset({"asserted", "inferred", "unknown"})
-_OUTCOMES: Final = frozenset({"success", "failure", "unknown"})
 _SENSITIVE: Final = frozenset({"confidential", "restricted"})
 _STREAMS: Final = ("change", "activity")
 SHORT: Final = 8_000
@@ -236,7 +232,7 @@ class Normalizer:
             event["category"] = plan.api if trail.get("interface") == "api" else plan.category
             event["type"] = plan.kinds
         outcome = op.outcome or event.get("outcome") or plan.outcome
-        if outcome in _OUTCOMES:
+        if outcome in OUTCOMES:
             event["outcome"] = outcome
         elif outcome:
             event.pop("outcome", None)
@@ -256,18 +252,18 @@ class Normalizer:
     ) -> Mapping[str, Any]:
         """Actor, interface, object and origin of the operation; words that are not ours stay in `raw`."""
         kind, confidence = op.actor_type, op.actor_confidence
-        if confidence not in _CONFIDENCES:
+        if confidence not in CONFIDENCES:
             raw, confidence = stray(raw, "actor_confidence", confidence), "unknown"
-        if kind not in _ACTORS:
+        if kind not in ACTORS:
             raw, kind, confidence = stray(raw, "actor_type", kind), "unknown", "unknown"
         actor = {"confidence": confidence, "type": kind}
         trail["actor"] = {**actor, **trail["actor"]} if "actor" in trail else actor
         interface = op.interface
         if interface:
-            if interface not in _INTERFACES:
+            if interface not in INTERFACES:
                 word = interface.lower()
                 word = _INTERFACE_WORDS.get(word, word)
-                if word not in _INTERFACES:
+                if word not in INTERFACES:
                     word = "unknown"
                 if word != interface.lower():
                     raw = stray(raw, "interface", interface)
